@@ -1,0 +1,68 @@
+"""The border guard: JSON ⇄ dataclasses, and JSON Schema. The only room that knows pydantic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from harness.facts import FactBody
+
+T = TypeVar("T")
+
+_bodies: TypeAdapter[FactBody] = TypeAdapter(Annotated[FactBody, Field(discriminator="kind")])
+
+
+def encode_body(body: FactBody) -> bytes:
+    """A fact's body as the JSON bytes that are stored and digested; always the same bytes for the same body."""
+    return _bodies.dump_json(body)
+
+
+def decode_body(raw: bytes) -> FactBody:
+    """Read a stored body. Raises ValueError for what no fact can be."""
+    return _bodies.validate_json(raw)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_plain(value: object) -> Any:
+    """A dataclass as plain JSON values."""
+    kind: Any = type(value)
+    return _adapter(kind).dump_python(value, mode="json")
+
+
+def from_plain(kind: Callable[..., T], value: object) -> T:
+    """Plain JSON values as a dataclass. Raises ValueError naming each path and what is wrong there."""
+    try:
+        result: T = _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)]
+        raise ValueError("; ".join(lines)) from error
+    return result
+
+
+def problems(kind: Callable[..., object], value: object) -> list[tuple[tuple[str, ...], str, object]]:
+    """What is wrong with plain values, if they are to become a `kind`: path, message, and the value found."""
+    try:
+        _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        return [
+            (tuple(map(str, item["loc"])), item["msg"], item.get("input")) for item in error.errors(include_url=False)
+        ]
+    return []
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with sorted keys and no spaces: for digests of plain values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a dataclass as it is written."""
+    return _adapter(kind).json_schema(mode="serialization")

@@ -1,0 +1,575 @@
+"""`evaluation.yaml` and its companions → an `Evaluation`: the one place where a person's words become values.
+
+Everything wrong is found before anything is sent, all at once, each with file, line, value and way out. Secrets come
+from the environment and from nowhere else; a literal one is an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final
+
+from harness import content
+from harness.codec import canonical_json, to_plain
+from harness.domain import BEIJING, Hours, Money, Purpose, Recipient, RecipientKind, Secret
+from harness.dossier import Attestation, read_dossier
+from harness.errors import Complaint, ConfigError
+from harness.plain_yaml import Located, Plain, locate
+from harness.plain_yaml import Path as KeyPath
+from harness.recipients import read_recipients, whole
+
+SCENARIOS: Final = (
+    "delivery",
+    "soak",
+    "long_text",
+    "review",
+    "content_filter",
+    "blacklist",
+    "opt_out",
+    "retention",
+    "statistics",
+    "transport",
+)
+APPS: Final = ("smsforwarder", "smsgate", "json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What one person's phone may get, over all vendors."""
+
+    per_day: int = 40
+    gap: timedelta = timedelta(seconds=60)  # least time between two messages to one phone
+    marketing_per_month: int = 2  # unless the recipient is marked as a tester
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarder:
+    """A phone's forwarding app, as the inbox and the hall reach it."""
+
+    id: str
+    app: str  # smsforwarder | smsgate | json
+    secret: Secret | None = None
+    api: str | None = None  # base URL of the app's own server on the phone, for asking its inbox
+    username: str = ""
+    password: Secret | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)  # json: our field → path in the post
+    header: str = ""  # json: the header that carries the secret
+    time_format: str = "iso"  # json: iso | seconds | milliseconds | a strptime pattern in Beijing time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorAccount:
+    """One contestant: an account at a vendor."""
+
+    label: str
+    use: str  # adapter id, or a path to a description
+    credentials: Mapping[str, Secret | str]
+    signature: str
+    endpoint: str | None
+    price: Money | None
+    templates: Mapping[str, str]  # test text → the vendor's template id
+    reports: str  # push | pull | both
+    per_second: float | None
+    per_number_per_day: int | None
+    options: Mapping[str, str]
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    listen: str = "127.0.0.1:8025"
+    url: str = "http://127.0.0.1:8025"  # where vendors and phones reach us from outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Everything a run needs to know, resolved."""
+
+    name: str
+    mode: str  # sandbox | live
+    language: str
+    seed: int | None
+    begins: datetime | None  # None: now
+    lasts: timedelta
+    hours: Hours
+    purposes: tuple[Purpose, ...]
+    recipients: tuple[Recipient, ...]
+    forwarders: Mapping[str, Forwarder]
+    vendors: Mapping[str, VendorAccount]
+    scenarios: Mapping[str, Mapping[str, str]]
+    caps: Caps
+    spend_limit: Money
+    message_limit: int
+    horizon: timedelta
+    report_horizon: timedelta
+    silence: timedelta
+    pull_every: timedelta
+    numbers_kept: timedelta
+    inbox: Inbox
+    criteria: Located | None  # None: the standard ones
+    gates: tuple[str, ...]
+    dossier: tuple[Attestation, ...]
+    words: content.WordList
+    world: str | None  # sandbox: file of the world, None: the demo's
+    digest: str  # of everything above that was read from files, without secrets
+    located: Located
+
+    def settings(self) -> dict[str, Any]:
+        """What a judge needs, as plain values without a number or a secret: stored in the run's first fact."""
+        return {
+            "horizon_seconds": self.horizon.total_seconds(),
+            "report_horizon_seconds": self.report_horizon.total_seconds(),
+            "silence_seconds": self.silence.total_seconds(),
+            "hours": f"{self.hours.begin:%H:%M}-{self.hours.end:%H:%M}",
+            "lasts_seconds": self.lasts.total_seconds(),
+            "language": self.language,
+            "criteria": self.criteria.value if self.criteria else None,
+            "gates": list(self.gates),
+            "dossier": [to_plain(paper) for paper in self.dossier],
+            "purposes": list(self.purposes),
+            "words_dated": self.words.dated.isoformat(),
+            "spend_limit": to_plain(self.spend_limit),
+            "message_limit": self.message_limit,
+            "caps_per_day": self.caps.per_day,
+        }
+
+
+# --- single values --------------------------------------------------------------------------------------------------
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|seconds?|min|minutes?|h|hours?|d|days?|weeks?)$")
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: str) -> timedelta:
+    """ "90 s", "3 days", "4 min" as a time span. Raises ValueError."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no duration; write it like  90 s,  4 min,  3 days")
+    unit = "ms" if found[2] == "ms" else found[2][0]
+    return timedelta(seconds=float(found[1]) * _SECONDS[unit])
+
+
+def money(text: str) -> Money:
+    """ "200 CNY" as money. Raises ValueError."""
+    amount, _, currency = text.strip().partition(" ")
+    try:
+        value = Decimal(amount)
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is no amount; write it like  200 CNY") from error
+    if not value.is_finite() or value < 0 or not re.fullmatch(r"[A-Z]{3}", currency):
+        raise ValueError(f"{text!r} is no amount; write it like  200 CNY")
+    return Money(amount=value, currency=currency)
+
+
+def hours(text: str) -> Hours:
+    """ "09:00-20:30" as hours. Raises ValueError."""
+    found = re.fullmatch(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)", text.strip())
+    if not found:
+        raise ValueError(f"{text!r} are no hours; write them like  09:00-20:30")
+    begin, end = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    if begin >= end:
+        raise ValueError(f"{text!r} begins after it ends; nothing could be sent")
+    return Hours(begin=begin, end=end)
+
+
+def moment(text: str) -> datetime:
+    """ "2026-03-02 09:00" (Beijing) or an ISO time with its zone, in UTC. Raises ValueError."""
+    value = datetime.fromisoformat(text.strip())
+    return (value if value.tzinfo else value.replace(tzinfo=BEIJING)).astimezone(UTC)
+
+
+def positive(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()) or float(text) == 0:
+        raise ValueError(f"{text!r} is no number above 0")
+    return float(text)
+
+
+class _Section:
+    """A mapping of the document: takes values out one by one and complains about what is wrong or left over."""
+
+    def __init__(self, located: Located, path: KeyPath, value: Plain | None, complaints: list[Complaint]) -> None:
+        self.located, self.path, self.complaints = located, path, complaints
+        self.values: dict[str, Plain] = value if isinstance(value, dict) else {}
+        self.known: set[str] = set()
+        if value is not None and not isinstance(value, dict):
+            self.complain((), f"got {_shown(value)}", "Write a mapping here: one `key: value` a line.")
+
+    def complain(self, path: KeyPath, problem: str, way_out: str) -> None:
+        place = self.located.place((*self.path, *path))
+        self.complaints.append(Complaint(place=place, problem=problem, way_out=way_out))
+
+    def raw(self, key: str) -> Plain | None:
+        self.known.add(key)
+        return self.values.get(key)
+
+    def text(self, key: str, default: str | None = None, *, way_out: str = "Write one plain value.") -> str:
+        value = self.raw(key)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            self.complain((key,), f"got {_shown(value)}", way_out)
+        elif default is None:
+            self.complain((key,), "is missing", way_out)
+        return default or ""
+
+    def parsed(self, key: str, parse: Callable[[str], Any], default: Any, way_out: str = "") -> Any:
+        value = self.raw(key)
+        if value is None:
+            return default
+        try:
+            if not isinstance(value, str):
+                raise ValueError(f"got {_shown(value)}")
+            return parse(value)
+        except ValueError as error:
+            self.complain((key,), str(error), way_out or f"Leave it out for {default!r}, or mend the value.")
+            return default
+
+    def choice(self, key: str, choices: Sequence[str], default: str | None) -> str:
+        value = self.text(key, default, way_out=f"Write one of {', '.join(choices)}.")
+        if value not in choices and (value or default is not None):
+            near = difflib.get_close_matches(value, choices, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            self.complain((key,), f"got {value!r}", f"Write one of {', '.join(choices)}.{hint}")
+            return default or choices[0]
+        return value
+
+    def section(self, key: str) -> _Section:
+        return _Section(self.located, (*self.path, key), self.raw(key), self.complaints)
+
+    def items(self) -> Iterable[tuple[str, _Section]]:
+        for key, value in self.values.items():
+            self.known.add(key)
+            yield key, _Section(self.located, (*self.path, key), value, self.complaints)
+
+    def texts(self) -> dict[str, str]:
+        """All of the mapping as texts."""
+        for key, value in self.values.items():
+            self.known.add(key)
+            if not isinstance(value, str):
+                self.complain((key,), f"got {_shown(value)}", "Write one plain value.")
+        return {key: value for key, value in self.values.items() if isinstance(value, str)}
+
+    def finish(self) -> None:
+        """Complain about keys nobody asked for."""
+        for key in self.values.keys() - self.known:
+            near = difflib.get_close_matches(key, self.known, 1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(sorted(self.known))}."
+            self.complain((key,), "is an unknown key", hint)
+
+
+def _shown(value: Plain) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "…")
+    return f"a list of {len(value)}" if isinstance(value, list) else f"a mapping of {len(value)}"
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+def load_evaluation(path: Path, environment: Mapping[str, str] | None = None) -> Evaluation:
+    """Read an evaluation and the files it names.
+
+    Args:
+        path: of evaluation.yaml; companions are found relative to it.
+        environment: where `$NAMES` are looked up; None: the process's environment.
+
+    Raises:
+        ConfigError: with every complaint found, in the order of the files.
+    """
+    located = locate(_read(path), path.name)
+    if environment is None:
+        environment = os.environ
+    return _Loader(path.parent, located, environment).load()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        way_out = "Make one with `smsbench init`, or name the right file."
+        raise ConfigError([Complaint(place=path.name, problem="there is no such file", way_out=way_out)]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            [Complaint(place=path.name, problem=str(error), way_out="Save it as UTF-8 where it can be read.")]
+        ) from error
+
+
+class _Loader:
+    def __init__(self, folder: Path, located: Located, environment: Mapping[str, str]) -> None:
+        self.folder, self.located, self.environment = folder, located, environment
+        self.complaints: list[Complaint] = []
+        self.files: dict[str, str] = {}
+
+    def load(self) -> Evaluation:
+        top = _Section(self.located, (), self.located.value, self.complaints)
+        mode = top.choice("mode", ("sandbox", "live"), "sandbox")
+        vendors = self._vendors(top.section("vendors"))
+        forwarders = self._forwarders(top)
+        recipients = self._recipients(top, forwarders, mode)
+        evaluation = Evaluation(
+            name=top.text("evaluation", way_out="Give the evaluation a name:  evaluation: 2026-03 monthly check"),
+            mode=mode,
+            language=top.choice("language", ("zh-CN", "en"), "zh-CN"),
+            seed=top.parsed("seed", lambda text: int(text), None, "Write a whole number, or leave it out."),
+            begins=top.parsed("begins", moment, None, "Write it like  2026-03-02 09:00  (Beijing)."),
+            lasts=top.parsed("lasts", duration, timedelta(days=7)),
+            hours=top.parsed("hours", hours, Hours(begin=time(9), end=time(20, 30)), "Write them like  09:00-20:30."),
+            purposes=self._purposes(top),
+            recipients=recipients,
+            forwarders=forwarders,
+            vendors=vendors,
+            scenarios=self._scenarios(top.section("scenarios")),
+            caps=self._caps(top.section("caps")),
+            spend_limit=self._spend_limit(top, mode),
+            message_limit=top.parsed("message_limit", whole, 20_000),
+            horizon=top.parsed("horizon", duration, timedelta(minutes=10)),
+            report_horizon=top.parsed("report_horizon", duration, timedelta(hours=1)),
+            silence=top.parsed("silence", duration, timedelta(minutes=4)),
+            pull_every=top.parsed("pull_every", duration, timedelta(seconds=30)),
+            numbers_kept=top.parsed("numbers_kept", duration, timedelta(days=180)),
+            inbox=self._inbox(top.section("inbox")),
+            criteria=self._criteria(top),
+            gates=self._gates(top),
+            dossier=self._dossier(top, frozenset(vendors)),
+            words=self._words(top),
+            world=top.text("world", "") or None,
+            digest="",
+            located=self.located,
+        )
+        self._check_whole(top, evaluation)
+        top.finish()
+        if self.complaints:
+            raise ConfigError(self.complaints)
+        files = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(self.files.items())}
+        digest = hashlib.sha256(canonical_json([self.located.value, files])).hexdigest()
+        return replace(evaluation, digest=digest)
+
+    def _companion(self, top: _Section, key: str, default: str | None = None) -> Located | None:
+        """Another YAML file that the evaluation names, or a mapping written in place."""
+        value = top.raw(key)
+        if value is None and default is None:
+            return None
+        if isinstance(value, dict):
+            lines = {path[1:]: line for path, line in self.located.lines.items() if path[:1] == (key,)}
+            return Located(self.located.name, value, lines)
+        try:
+            name = value if isinstance(value, str) else str(default)
+            text = _read(self.folder / name)
+            self.files[name] = text
+            return locate(text, name)
+        except ConfigError as error:
+            top.complain((key,), error.complaints[0].problem, error.complaints[0].way_out)
+            return None
+
+    def _purposes(self, top: _Section) -> tuple[Purpose, ...]:
+        value = top.raw("purposes")
+        if value is None:
+            return tuple(Purpose)
+        chosen = value if isinstance(value, list) else [value]
+        wrong = [one for one in chosen if one not in set(Purpose)]
+        if wrong:
+            top.complain(("purposes",), f"got {wrong[0]!r}", f"Use {', '.join(Purpose)}.")
+        return tuple(purpose for purpose in Purpose if purpose in chosen) or tuple(Purpose)
+
+    def _caps(self, section: _Section) -> Caps:
+        caps = Caps(
+            per_day=section.parsed("per_day", whole, 40),
+            gap=section.parsed("gap", duration, timedelta(seconds=60)),
+            marketing_per_month=section.parsed("marketing_per_month", whole, 2),
+        )
+        section.finish()
+        return caps
+
+    def _spend_limit(self, top: _Section, mode: str) -> Money:
+        if mode == "live" and top.raw("spend_limit") is None:
+            top.complain(("spend_limit",), "is missing", "Live runs need one:  spend_limit: 200 CNY")
+        limit: Money = top.parsed("spend_limit", money, Money(amount=Decimal(1000)), "Write it like  200 CNY.")
+        return limit
+
+    def _inbox(self, section: _Section) -> Inbox:
+        listen = section.text("listen", Inbox().listen)
+        if not re.fullmatch(r"[^:\s]+:\d{1,5}", listen):
+            section.complain(("listen",), f"got {listen!r}", "Write it like  127.0.0.1:8025.")
+        inbox = Inbox(listen=listen, url=section.text("url", f"http://{listen}").rstrip("/"))
+        section.finish()
+        return inbox
+
+    def _scenarios(self, section: _Section) -> dict[str, dict[str, str]]:
+        chosen = {}
+        for key, settings in section.items():
+            if key not in SCENARIOS:
+                near = difflib.get_close_matches(key, SCENARIOS, 1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                section.complain((key,), "is no scenario", f"Use {', '.join(SCENARIOS)}.{hint}")
+                continue
+            chosen[key] = settings.texts()
+        if not chosen and not self.complaints:
+            section.complain((), "names no scenario", "Write at least  delivery: {messages: 600}.")
+        return chosen
+
+    def _criteria(self, top: _Section) -> Located | None:
+        return None if top.raw("criteria") in (None, "standard") else self._companion(top, "criteria")
+
+    def _gates(self, top: _Section) -> tuple[str, ...]:
+        value = top.raw("gates")
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            top.complain(("gates",), f"got {_shown(value)}", "Write a list, one gate a line:  - arrival.rate >= 0.97")
+            return ()
+        return tuple(str(one) for one in value)
+
+    def _dossier(self, top: _Section, labels: frozenset[str]) -> tuple[Attestation, ...]:
+        located = self._companion(top, "dossier")
+        if located is None:
+            return ()
+        try:
+            return read_dossier(located, labels)
+        except ConfigError as error:
+            self.complaints += error.complaints
+            return ()
+
+    def _words(self, top: _Section) -> content.WordList:
+        located = self._companion(top, "words")
+        if located is None:
+            return content.shipped_words()
+        try:
+            return content.read_words(located)
+        except ConfigError as error:
+            self.complaints += error.complaints
+            return content.shipped_words()
+
+    # --- vendors ----------------------------------------------------------------------------------------------------
+
+    def _vendors(self, section: _Section) -> dict[str, VendorAccount]:
+        vendors = {}
+        for label, one in section.items():
+            if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", label):
+                section.complain((label,), f"got the label {label!r}", "Use lower-case letters, digits and hyphens.")
+            vendors[label] = self._vendor(label, one)
+        if not vendors:
+            section.complain((), "names no vendor", "Write at least one:  ali-main: {use: alibaba, …}")
+        return vendors
+
+    def _vendor(self, label: str, section: _Section) -> VendorAccount:
+        account = section.section("account")
+        signature = section.text("signature", way_out="Name your filed signature:  signature: 某某科技")
+        if "【" in signature or "】" in signature:
+            section.complain(("signature",), f"got {signature!r}", "Write it without the brackets 【】.")
+        vendor = VendorAccount(
+            label=label,
+            use=section.text("use", way_out="Name the adapter:  use: alibaba  (see `smsbench vendors`)."),
+            credentials=self._credentials(account),
+            signature=signature,
+            endpoint=section.text("endpoint", "") or None,
+            price=section.parsed("price", money, None, "Write the price of one billed segment:  price: 0.045 CNY"),
+            templates=section.section("templates").texts(),
+            reports=section.choice("reports", ("push", "pull", "both"), "push"),
+            per_second=section.parsed("per_second", positive, None),
+            per_number_per_day=section.parsed("per_number_per_day", whole, None),
+            options=section.section("options").texts(),
+            line=self.located.lines.get(("vendors", label), 1),
+        )
+        section.finish()
+        return vendor
+
+    def _credentials(self, section: _Section) -> dict[str, Secret | str]:
+        result: dict[str, Secret | str] = {}
+        for key, value in section.texts().items():
+            if not value.startswith("$"):
+                # Even an account's name is read from the environment, so that no file needs guarding.
+                section.complain(
+                    (key,),
+                    "got a literal value; credentials are read from the environment.",
+                    f"Write  {key}: ${re.sub('[^A-Z0-9]', '_', key.upper())}  and set that variable.",
+                )
+                continue
+            if (secret := self._secret(section, key, value)) is not None:
+                result[key] = secret
+        return result
+
+    def _secret(self, section: _Section, key: str, value: str) -> Secret | None:
+        name = value.removeprefix("$").strip("{}")
+        if not value.startswith("$"):
+            section.complain(
+                (key,),
+                "got a literal value; secrets are read from the environment.",
+                f"Write  {key}: ${re.sub('[^A-Z0-9]', '_', key.upper())}  and set that variable.",
+            )
+            return None
+        found = self.environment.get(name)
+        if not found:
+            section.complain((key,), f"the variable {name} is not set", f"Set it:  export {name}=…")
+            return None
+        return Secret(found)
+
+    # --- phones -----------------------------------------------------------------------------------------------------
+
+    def _forwarders(self, top: _Section) -> dict[str, Forwarder]:
+        located = self._companion(top, "forwarders")
+        if located is None:
+            return {}
+        phones = _Section(located, (), located.value, self.complaints)
+        return {key: self._forwarder(key, section) for key, section in phones.items()}
+
+    def _forwarder(self, key: str, section: _Section) -> Forwarder:
+        secrets = {}
+        for name in ("secret", "password"):
+            if isinstance(value := section.raw(name), str):
+                secrets[name] = self._secret(section, name, value)
+        app = section.choice("app", APPS, None)
+        if app in ("smsforwarder", "smsgate") and "secret" not in secrets:
+            section.complain((), "has no secret", "Posts of this app are signed:  secret: $PHONE_SECRET")
+        forwarder = Forwarder(
+            id=key,
+            app=app,
+            secret=secrets.get("secret"),
+            password=secrets.get("password"),
+            username=section.text("username", ""),
+            api=section.text("api", "").rstrip("/") or None,
+            fields=section.section("fields").texts(),
+            header=section.text("header", "").lower(),
+            time_format=section.text("time_format", "iso"),
+        )
+        if app == "json" and not {"sender", "text"} <= forwarder.fields.keys():
+            section.complain(("fields",), "lacks sender or text", "Say where they stand:  fields: {sender: from, …}")
+        if app == "json" and not (forwarder.secret and forwarder.header):
+            section.complain((), "has no secret or no header", "Unsigned posts are refused: give both.")
+        section.finish()
+        return forwarder
+
+    def _recipients(self, top: _Section, forwarders: Mapping[str, Forwarder], mode: str) -> tuple[Recipient, ...]:
+        name = top.text("recipients", way_out="Name the file of consenting numbers:  recipients: recipients.csv")
+        if not name:
+            return ()
+        try:
+            text = _read(self.folder / name)
+        except ConfigError as error:
+            top.complain(("recipients",), error.complaints[0].problem, "Name a CSV file beside the evaluation.")
+            return ()
+        self.files[name] = text
+        recipients, complaints = read_recipients(text, name, forwarders=frozenset(forwarders), live=mode == "live")
+        self.complaints += complaints
+        return recipients
+
+    def _check_whole(self, top: _Section, evaluation: Evaluation) -> None:
+        """What only shows when the parts stand together."""
+        handsets = [one for one in evaluation.recipients if one.kind is RecipientKind.HANDSET]
+        if not handsets and evaluation.recipients:
+            top.complain(("recipients",), "holds no handset", "Arrival needs phones that forward: kind handset.")
+        if evaluation.horizon > evaluation.report_horizon:
+            top.complain(("horizon",), "is longer than report_horizon", "Wait for reports at least as long.")
+        texts = content.shipped_texts()
+        for label, vendor in evaluation.vendors.items():
+            for unknown in sorted(vendor.templates.keys() - texts.keys()):
+                near = difflib.get_close_matches(unknown, texts, 1)
+                hint = f"Did you mean {near[0]}?" if near else "See `smsbench texts`."
+                top.complain(("vendors", label, "templates", unknown), "is no test text", hint)

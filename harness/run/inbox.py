@@ -1,0 +1,301 @@
+"""Where vendors' pushes and phones' sightings reach us: the durable fact first, then the acknowledgement.
+
+A post is journalled raw before it is read, so no reading error can lose a report; its facts and the journal go into
+one commit. Forged, stale and replayed posts are refused, kept, and change nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from harness.capabilities import Acknowledgement, Push, PushRefused, PushRequest, ReadsPushes
+from harness.clock import Clock
+from harness.config import Forwarder
+from harness.domain import Recipient, ReportSource, Sighting, StatusReport
+from harness.errors import LedgerError
+from harness.facts import (
+    FactBody,
+    InboundReceived,
+    PushArrived,
+    ReportReceived,
+    ReviewDecisionReceived,
+    SightingReceived,
+)
+from harness.facts import PushRefused as PushWasRefused
+from harness.ledger import Entry, Ledger
+from harness.numbering import NotMobile, parse_mobile
+from harness.run.handsets import Seen, read_post
+from harness.run.lines import Redactor
+
+LARGEST_PUSH: Final = 2 * 1024 * 1024
+LONGEST_BACKLOG: Final = 20_000  # entries waiting for the disk; beyond it we say 503
+REPLAYS_REMEMBERED: Final = 20_000
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class People:
+    """Whose numbers are whose: how a number in a vendor's report becomes a recipient's id."""
+
+    recipients: Mapping[str, Recipient]
+    _by_number: dict[str, str] = field(default_factory=dict)
+    _by_forwarder: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.recipients.values():
+            self._by_number[one.number] = one.id
+            if one.forwarder:
+                self._by_forwarder[one.forwarder] = one.id
+
+    def of_number(self, number: str | None) -> str | None:
+        """The recipient of a number in whatever form a vendor writes it; None for a stranger's."""
+        if not number:
+            return None
+        if found := self._by_number.get(number):
+            return found
+        try:
+            return self._by_number.get(parse_mobile(number)[0])
+        except NotMobile:
+            return None
+
+    def of_forwarder(self, forwarder: str) -> str | None:
+        return self._by_forwarder.get(forwarder)
+
+
+class Inbox:
+    """The receiver. `app` is an ASGI application; `post` is the same door without a socket."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        vendors: Mapping[str, Any],
+        forwarders: Mapping[str, Forwarder],
+        people: People,
+        redactor: Redactor,
+    ) -> None:
+        self._ledger, self._clock = ledger, clock
+        self._vendors, self._forwarders, self._people, self._redactor = vendors, forwarders, people, redactor
+        self._used: OrderedDict[str, str] = OrderedDict()  # replay key → digest of the body it came with
+        self._admin = Starlette(routes=[Route("/", self._welcome), Route("/health", self._health)])
+
+    # --- the ASGI door ----------------------------------------------------------------------------------------------
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raw ASGI on the hot path, Starlette for the rest."""
+        if scope["type"] != "http" or not scope["path"].startswith(("/push/", "/sightings/")):
+            await self._admin(scope, receive, send)
+            return
+        body, whole = await _read_body(receive)
+        if not whole:
+            answer = Acknowledgement(status=413, body=b'{"error":"too large"}')
+        else:
+            answer = await self.post(
+                PushRequest(
+                    method=scope["method"],
+                    path=scope["path"],
+                    query=scope.get("query_string", b"").decode("latin-1"),
+                    headers={
+                        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+                    },
+                    body=body,
+                    received_at=self._clock.now(),
+                )
+            )
+        headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
+        if answer.status == 503:
+            headers.append((b"retry-after", b"30"))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _welcome(self, request: Request) -> Response:
+        return JSONResponse({"inbox": "smsbench", "run": self._ledger.run_id})
+
+    async def _health(self, request: Request) -> Response:
+        full = self._is_full()
+        return JSONResponse({"status": "full" if full else "ok"}, status_code=503 if full else 200)
+
+    def _is_full(self) -> bool:
+        return getattr(self._ledger, "backlog", 0) > LONGEST_BACKLOG
+
+    # --- one post ---------------------------------------------------------------------------------------------------
+
+    async def post(self, request: PushRequest) -> Acknowledgement:
+        """Take a post in. What it answers with 2xx is durable."""
+        if self._is_full():
+            return Acknowledgement(status=503, body=b'{"error":"busy"}')
+        kind, _, rest = request.path.strip("/").partition("/")
+        door = f"{kind}/{rest}"[:120]
+        try:
+            if kind == "push":
+                bodies, answer = self._read_push(rest.split("/")[0], door, request)
+            else:
+                bodies, answer = self._read_sightings(rest.split("/")[0], request)
+        except PushRefused as refused:
+            bodies, answer = [(PushWasRefused(door=door, why=refused.why), None)], refused.acknowledgement
+        try:
+            await self._ledger.append(*self._entries(door, request, bodies))
+        except LedgerError:
+            return Acknowledgement(status=503, body=b'{"error":"cannot store"}')
+        return answer
+
+    def _entries(self, door: str, request: PushRequest, bodies: list[tuple[FactBody, str | None]]) -> Iterator[Entry]:
+        recording = self._journal(request)
+        yield Entry(body=PushArrived(door=door), at=request.received_at, recording=recording)
+        for body, dedupe in bodies:
+            yield Entry(body=body, at=request.received_at, dedupe=dedupe, recording=recording)
+
+    def _journal(self, request: PushRequest) -> bytes:
+        """The post as it came, numbers and secrets redacted; bytes that are no text are kept as base64."""
+        noted: dict[str, Any] = {
+            "method": request.method,
+            "path": request.path,
+            "query": self._redactor.text(request.query),
+            "headers": {name: self._redactor.text(value) for name, value in request.headers.items()},
+            "body_sha256": hashlib.sha256(request.body).hexdigest(),
+        }
+        try:
+            noted["body"] = self._redactor.text(request.body.decode())
+        except UnicodeDecodeError:
+            # Masked as Latin-1, so that a number in a wrongly encoded body does not get through either.
+            masked = self._redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
+            noted["body_base64"] = base64.b64encode(masked).decode()
+        return json.dumps(noted, ensure_ascii=False, separators=(",", ":")).encode()
+
+    # --- vendors ----------------------------------------------------------------------------------------------------
+
+    def _read_push(
+        self, label: str, door: str, request: PushRequest
+    ) -> tuple[list[tuple[FactBody, str | None]], Acknowledgement]:
+        vendor = self._vendors.get(label)
+        if not isinstance(vendor, ReadsPushes):
+            raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
+        try:
+            push: Push = vendor.read_push(request)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            # The adapter stumbled: kept raw, told, and answered as not received, so that the vendor sends it again.
+            raise PushRefused(
+                f"the adapter could not read it: {type(error).__name__}", Acknowledgement(status=500, body=b"{}")
+            ) from error
+        bodies: list[tuple[FactBody, str | None]] = [
+            report_fact(label, report, self._people, ReportSource.PUSHED) for report in push.reports
+        ]
+        for reply in push.inbound:
+            body = InboundReceived(
+                vendor=label,
+                recipient=self._people.of_number(reply.number),
+                to=reply.to,
+                text=self._redactor.text(reply.text),
+                sent_at=reply.sent_at,
+                source=ReportSource.PUSHED,
+            )
+            key = reply.vendor_message_id or f"{body.recipient}:{reply.text}:{reply.sent_at}"
+            bodies.append((body, f"inbound:{label}:{key}"))
+        for decision in push.decisions:
+            key = f"decision:{label}:{decision.subject}:{decision.ticket or decision.name}:{decision.verdict}"
+            bodies.append((ReviewDecisionReceived(vendor=label, decision=decision), key))
+        if push.unread:
+            bodies.append((PushWasRefused(door=door, why=f"{push.unread} items unread"), None))
+        return bodies, push.acknowledgement
+
+    # --- phones -----------------------------------------------------------------------------------------------------
+
+    def _read_sightings(
+        self, forwarder_id: str, request: PushRequest
+    ) -> tuple[list[tuple[FactBody, str | None]], Acknowledgement]:
+        forwarder, recipient = self._forwarders.get(forwarder_id), self._people.of_forwarder(forwarder_id)
+        if forwarder is None or recipient is None:
+            raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
+        seen = read_post(forwarder, recipient, request)
+        self._refuse_replay(forwarder_id, seen, request)
+        bodies: list[tuple[FactBody, str | None]] = [sighting_fact(one, self._redactor) for one in seen.sightings]
+        if seen.heartbeat is not None:
+            bodies.append((seen.heartbeat, None))
+        return bodies, Acknowledgement(body=b'{"code":200,"msg":"success"}')
+
+    def _refuse_replay(self, forwarder_id: str, seen: Seen, request: PushRequest) -> None:
+        """A signature that does not cover the body may come again with the same body (a retry), never with another."""
+        if not seen.replay_key:
+            return
+        key, digest = f"{forwarder_id}:{seen.replay_key}", hashlib.sha256(request.body).hexdigest()
+        if self._used.setdefault(key, digest) != digest:
+            raise PushRefused("replayed", Acknowledgement(status=403, body=b'{"error":"refused"}'))
+        while len(self._used) > REPLAYS_REMEMBERED:
+            self._used.popitem(last=False)
+
+
+def report_fact(
+    label: str, report: StatusReport, people: People, source: ReportSource, *, not_before: Any = None
+) -> tuple[ReportReceived, str]:
+    """A status report as a fact, and the key that makes its repeats harmless."""
+    recipient = people.of_number(report.number)
+    body = ReportReceived(
+        vendor=label,
+        vendor_message_id=report.vendor_message_id,
+        recipient=recipient,
+        reference=report.reference,
+        state=report.state,
+        reason=report.reason,
+        code=report.code,
+        claimed_at=report.claimed_at,
+        billed_segments=report.billed_segments,
+        segment=report.segment,
+        source=source,
+        not_before=not_before,
+    )
+    # Pushed and pulled copies of one report are one report; a contradicting one (other state or code) is another.
+    key = (label, report.vendor_message_id, recipient or "", report.segment, report.state, report.code)
+    return body, "report:" + ":".join(map(str, key))
+
+
+def sighting_fact(sighting: Sighting, redactor: Redactor) -> tuple[SightingReceived, str]:
+    """A sighting as a fact, and the key that makes its repeats harmless."""
+    assert sighting.received_at is not None
+    body = SightingReceived(
+        forwarder=sighting.forwarder,
+        recipient=sighting.recipient,
+        sender=redactor.text(sighting.sender),
+        text=redactor.text(sighting.text),
+        event_id=sighting.event_id,
+        scts=sighting.scts,
+        handset_at=sighting.handset_at,
+        forwarded_at=sighting.forwarded_at,
+        received_at=sighting.received_at,
+        reconciled=sighting.reconciled,
+    )
+    return body, f"sighting:{sighting.forwarder}:{sighting.event_id}"
+
+
+def _latin(raw: bytes) -> str:
+    return raw.decode("latin-1")
+
+
+async def _read_body(receive: Receive) -> tuple[bytes, bool]:
+    """The request's body, and whether it is whole: reading stops at the cap."""
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b"", False
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > LARGEST_PUSH:
+            return b"", False
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks), True

@@ -1,0 +1,290 @@
+"""Carries a vendor's flow over HTTP: pace, retry of what surely was not taken, recording, redaction.
+
+Every vendor is timed, paced, retried and recorded here and nowhere else. The only httpx client and the only tenacity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import tenacity
+
+from harness.clock import Clock
+from harness.errors import NoAnswer, Throttled, Unintelligible, Unreachable, VendorTrouble
+from harness.facts import Call
+from harness.flow import Flow
+
+T = TypeVar("T")
+
+RECORDED_BODY: Final = 16_384  # bytes of a body kept in a recording
+DEADLINE: Final = 30.0  # seconds for one request, all told
+_NUMBER: Final = re.compile(r"(?<![0-9])((?:\+|%2B|%252B|00)?86)?(1[3-9]\d)(\d{6})(\d{2})(?![0-9])")
+"""A mainland mobile number wherever one stands, known or not, in any spelling of the country code."""
+MOST_REQUESTS: Final = 60  # of one flow: paging ends somewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried(Generic[T]):
+    """What came of a flow: a result or trouble, the stopwatch's record, and the redacted exchange."""
+
+    result: T | None
+    trouble: VendorTrouble | None
+    call: Call
+    recording: bytes
+
+
+@dataclass(slots=True)
+class Redactor:
+    """Takes secrets and phone numbers out of what is recorded, in every spelling that goes over a wire."""
+
+    secrets: Iterable[str] = ()
+    _words: dict[str, str] = field(default_factory=dict)
+    _pattern: re.Pattern[str] | None = None
+
+    def __post_init__(self) -> None:
+        for secret in self.secrets:
+            if len(secret) >= 4:
+                for spelling in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+                    self._words[spelling] = "•••"
+        longest_first = sorted(self._words, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def text(self, text: str) -> str:
+        if self._pattern is not None:
+            text = self._pattern.sub("•••", text)
+        return _NUMBER.sub(lambda found: f"{found[1] or ''}{found[2]}******{found[4]}", text)
+
+
+class Limiter:
+    """A vendor's pace: at most `per_second`, evenly, with no burst after a pause."""
+
+    def __init__(self, per_second: float) -> None:
+        self._gap, self._next = 1.0 / per_second, 0.0
+
+    async def turn(self) -> None:
+        """Wait for our turn."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next)
+        self._next = at + self._gap
+        if at > now:
+            await asyncio.sleep(at - now)
+
+
+class Line:
+    """One account's line to its vendor."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        clock: Clock,
+        redactor: Redactor,
+        *,
+        per_second: float,
+        deadline: float = DEADLINE,
+        tries: int = 4,
+    ) -> None:
+        self._client, self._clock, self._redactor = client, clock, redactor
+        self._limiter = Limiter(per_second)
+        self._deadline, self._tries = deadline, tries
+
+    async def carry(
+        self, begin: Callable[[], Flow[T]], *, planned_at: datetime | None = None, again: bool = True
+    ) -> Carried[T]:
+        """Play a flow to its end.
+
+        It is begun again only when nothing was written, or the vendor itself answered "too fast" and so took nothing;
+        and only if `again`.
+
+        Args:
+            begin: makes the flow; called once a try, so that each has its own time and nonce.
+            planned_at: the instant the first request was meant for; now, if not given.
+            again: whether a second try is allowed at all.
+        """
+        attempt = _Attempt(self, planned_at or self._clock.now())
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: again and _is_safe_again(error, attempt)),
+            stop=tenacity.stop_after_attempt(self._tries),
+            wait=_wait,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        result: T | None = None
+        trouble: VendorTrouble | None = None
+        try:
+            result = await retrying(attempt.run, begin)
+        except VendorTrouble as error:
+            trouble = error
+        return Carried(result=result, trouble=trouble, call=attempt.call(), recording=attempt.recording())
+
+    async def exchange(self, request: httpx.Request, planned: float) -> httpx.Response:
+        """One request, one reply. Raises Unreachable, NoAnswer or Unintelligible."""
+        request.extensions["planned"] = planned
+        try:
+            async with asyncio.timeout(self._deadline + 1.0):  # the wire has its own deadline; this one is the belt
+                return await self._client.send(request)
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer within {self._deadline:g} s") from error
+        except httpx.HTTPError as error:
+            raise _translated(error) from error
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def redactor(self) -> Redactor:
+        return self._redactor
+
+    async def turn(self) -> None:
+        await self._limiter.turn()
+
+
+class _Attempt:
+    """The tries of one flow: keeps the stopwatch's record and what was said."""
+
+    def __init__(self, line: Line, planned_at: datetime) -> None:
+        self.line, self.planned_at = line, planned_at
+        self.tries = 0
+        self.requests = 0  # of the latest try
+        self.exchanges: list[dict[str, Any]] = []
+        self.last: Call | None = None
+
+    async def run(self, begin: Callable[[], Flow[T]]) -> T:
+        self.tries += 1
+        self.requests = 0
+        flow = begin()
+        try:
+            request = next(flow)
+            while True:
+                reply = await self._exchange(request)
+                request = flow.send(reply)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        except VendorTrouble:
+            raise
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, ArithmeticError) as error:
+            # An adapter that stumbles is our fault; what it stumbled over may have left: trouble, never a crash.
+            if self.requests == 0:
+                raise VendorTrouble(f"the adapter failed: {type(error).__name__}: {error}", written=False) from error
+            raise Unintelligible(f"the adapter could not read the reply: {type(error).__name__}: {error}") from error
+        finally:
+            flow.close()
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        if self.requests >= MOST_REQUESTS:
+            raise Unintelligible(f"the flow wanted more than {MOST_REQUESTS} requests")
+        loop, first = asyncio.get_running_loop(), self.requests == 0
+        # The pace is kept before the planned instant counts as late: waiting our turn is lag, and shown as such.
+        now = loop.time()
+        planned = now - (self.line.clock.now() - self.planned_at).total_seconds() if first and self.tries == 1 else now
+        await self.line.turn()
+        self.requests += 1
+        try:
+            reply = await self.line.exchange(request, planned)
+        except VendorTrouble as error:
+            self._note(request, None, error, planned)
+            raise
+        self._note(request, reply, None, planned)
+        return reply
+
+    def _note(
+        self, request: httpx.Request, reply: httpx.Response | None, error: VendorTrouble | None, planned: float
+    ) -> None:
+        cause = error.__cause__ if error else None
+        stamps = (reply.extensions.get("stamps") if reply else None) or getattr(cause, "stamps", None)
+        loop_now, now = asyncio.get_running_loop().time(), self.line.clock.now()
+        written = getattr(stamps, "written", None)
+        first_byte, done = getattr(stamps, "first_byte", None), getattr(stamps, "done", None)
+        self.last = Call(
+            planned_at=self.planned_at,
+            written_at=None if written is None else now - timedelta(seconds=loop_now - written),
+            lag=None if written is None else written - planned,
+            wait=None if written is None or first_byte is None else first_byte - written,
+            took=None if written is None or done is None else done - written,
+            status=reply.status_code if reply else None,
+            requests=self.requests,
+            tries=self.tries,
+        )
+        self.exchanges.append(_recorded(request, reply, error, self.line.redactor))
+
+    def call(self) -> Call:
+        if self.last is None:
+            return Call(
+                planned_at=self.planned_at,
+                written_at=None,
+                lag=None,
+                wait=None,
+                took=None,
+                requests=0,
+                tries=self.tries,
+            )
+        return replace(self.last, tries=self.tries)
+
+    def recording(self) -> bytes:
+        return json.dumps(self.exchanges, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _is_safe_again(error: BaseException, attempt: _Attempt) -> bool:
+    if attempt.requests > 1:
+        return False  # an earlier request of the flow may have had its effect
+    return isinstance(error, Unreachable | Throttled)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next try: what the vendor asked for, or 0.5, 1, 2 … up to 20."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        return min(60.0, max(0.1, error.retry_after))
+    return float(min(20.0, 0.5 * 2 ** (state.attempt_number - 1)))
+
+
+def _translated(error: httpx.HTTPError) -> VendorTrouble:
+    """A wire's error in our own tree. Without the wire's word that nothing was written, it may have left."""
+    written = getattr(error, "written", not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout))
+    detail = f"{type(error).__name__}: {error}"
+    if not written:
+        return Unreachable(detail)
+    received = getattr(error, "received", b"")
+    if received or isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
+        return Unintelligible(detail, body=received)
+    return NoAnswer(detail)
+
+
+def _recorded(
+    request: httpx.Request, reply: httpx.Response | None, error: VendorTrouble | None, redactor: Redactor
+) -> dict[str, Any]:
+    def body(raw: bytes) -> str:
+        return redactor.text(raw[:RECORDED_BODY].decode("utf-8", "replace"))
+
+    def headers(items: Mapping[str, str]) -> dict[str, str]:
+        return {name: redactor.text(value) for name, value in items.items()}
+
+    noted: dict[str, Any] = {
+        "request": {
+            "method": request.method,
+            "url": redactor.text(str(request.url)),
+            "headers": headers(request.headers),
+            "body": body(request.content),
+        }
+    }
+    if reply is not None:
+        noted["reply"] = {"status": reply.status_code, "headers": headers(reply.headers), "body": body(reply.content)}
+    if error is not None:
+        noted["trouble"] = {"kind": error.kind, "detail": redactor.text(error.detail)}
+        if isinstance(error, Unintelligible) and error.body:
+            noted["trouble"]["body"] = body(error.body)
+    return noted
+
+
+def open_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    """The only client: no redirects, no proxies, no environment, no cookies, nothing behind our back."""
+    return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False, timeout=DEADLINE)

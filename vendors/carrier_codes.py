@@ -1,0 +1,102 @@
+"""Carriers' report codes as they come through every vendor, mapped to our reasons, each with how sure we are.
+
+Only codes on which published tables agree; codes read differently by different vendors (MK:0012, MK:0013, MK:0000,
+MA:0001, MN:0001, BEYONDN) belong in the table of the vendor that explains them. Sources: facts/protocols/cmpp.md 8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from harness.capabilities import Mapped
+from harness.domain import DeliveryState, Reason
+
+
+def _lines(reason: Reason, confidence: str, codes: str, note: str = "") -> dict[str, Mapped]:
+    return {code: Mapped(reason, confidence, note) for code in codes.split()}
+
+
+CARRIER_CODES: Final[Mapping[str, Mapped]] = {
+    # the person complained, is on a carrier's list, or opted out
+    **_lines(Reason.BLACKLISTED, "documented", "MB:1077 DB:0141 DB:0144 DB:0164 MBBLACK BLACK TDBLACK TSBLACK W-BLACK"),
+    **_lines(Reason.BLACKLISTED, "documented", "MX:0007 MX:0009 MX:0011 MX:0013 HIGRISK BWLIST"),
+    **_lines(Reason.BLACKLISTED, "documented", "PUBLOKD BLOCKED CR:0201"),
+    **_lines(Reason.OPTED_OUT, "documented", "MX:0012 TUIDING", "the opt-out list"),
+    **_lines(Reason.BLACKLISTED, "copied", "DB:0139 ID:0069"),
+    # words
+    **_lines(Reason.SENSITIVE_CONTENT, "copied", "ID:0076 IA:0076 IB:0076 KEYWORD KEYWORDS TC:0007 CR:0200"),
+    **_lines(Reason.SENSITIVE_CONTENT, "copied", "XA:0004 XA:0005 MX:0004 MX:0006"),
+    **_lines(Reason.SENSITIVE_CONTENT, "inferred", "MK:0014 MK:0115"),
+    # too many messages for this person
+    **_lines(Reason.FREQUENCY_CAP, "documented", "MILIMIT LIMIT CTLIMIT BEYONDM BEYONDH BEYONDD MX:0003 TE:0003"),
+    **_lines(Reason.FREQUENCY_CAP, "documented", "CR:0202 XA:0100 DB:0142 MA:0022"),
+    # the vendor was too fast for the carrier's gateway: its doing, not the person's
+    **_lines(Reason.VENDOR_FAULT, "copied", "IB:0008 MI:0061 MI:0062 CR:0206", "flow control at the carrier's gateway"),
+    # off, out of coverage, memory full, phone at fault
+    **_lines(Reason.UNREACHABLE, "copied", "EXPIRED MI:0024 MK:0023 MK:0024 MK:0008 MK:0009 MC:0055 MN:0059"),
+    **_lines(Reason.UNREACHABLE, "copied", "MI:0042 MI:0076 MI:0082"),
+    **_lines(
+        Reason.UNREACHABLE, "copied", "MK:0017 MB:1031 MI:0022 MI:0099 MI:0208 MK:0015", "the phone, or it is full"
+    ),
+    # no such number
+    **_lines(Reason.INVALID_NUMBER, "documented", "MK:0001", "the home register does not know it"),
+    **_lines(Reason.INVALID_NUMBER, "inferred", "CB:0001 CB:0053 DB:0100 DB:0101 MI:0073 MI:0210"),
+    # suspended or in arrears
+    **_lines(Reason.OUT_OF_SERVICE, "copied", "DB:0102 DB:0103 MK:0005 MI:0013 CB:0007"),
+    # the signature is not filed with the carrier (a carrier often answers with another code instead)
+    **_lines(Reason.SIGNATURE_NOT_REGISTERED, "documented", "XA:0003 XA:0002 SC:0018 CR:0215 CR:0212 MX:0005 EM:0102"),
+    **_lines(Reason.SIGNATURE_NOT_REGISTERED, "documented", "SIGNBLOCKED SIGFAIL QM_FAIL NOSEND"),
+    # routes
+    **_lines(Reason.ROUTING, "copied", "NP:1243 MH:0007 NE:0106 -9000", "ported number"),
+    **_lines(Reason.ROUTING, "inferred", "MA:0033 -8704", "the region is shut"),
+    **_lines(Reason.ROUTING, "documented", "NOROUTE IA:0072 IB:0072 ID:0072"),
+}
+
+_FAMILIES: Final[Mapping[str, Mapped]] = {
+    # Who failed, and how (CMPP 3.0, table 1): A no answer, B error answer, C no report. Not the person, anyway.
+    **_lines(Reason.CARRIER_FAULT, "inferred", "IA IB IC MA MC CA DA", "by its first two letters"),
+}
+
+_NUMBERED: Final = re.compile(r"([A-Z]{1,3})[:_-]?([0-9]{1,5})(?:_[0-9]{1,4})?")
+
+
+def normalised(code: str) -> str:
+    """A code as the table spells it: upper case, "MK:0001" for MK0001, MK00001, MK:1 and MK:0001_006.
+
+    >>> normalised("mk00001"), normalised("MK:0001_006"), normalised("DELIVRD\\0")
+    ('MK:0001', 'MK:0001', 'DELIVRD')
+    """
+    plain = code.strip("\0 \t\r\n").upper()
+    found = _NUMBERED.fullmatch(plain)
+    return f"{found[1]}:{int(found[2]):04d}" if found else plain
+
+
+def _spellings(code: str) -> Iterator[str]:
+    yield code
+    yield normalised(code)
+
+
+def report_reason(code: str, *tables: Mapping[str, Mapped]) -> Reason:
+    """Why a message was not delivered: the vendor's own tables first, then the carriers', then the code's family.
+
+    What no table knows is Reason.UNMAPPED.
+    """
+    for spelling in _spellings(code):
+        for table in (*tables, CARRIER_CODES):
+            if spelling in table:
+                return Reason(table[spelling].reason)
+    family = _FAMILIES.get(normalised(code).partition(":")[0])
+    return Reason(family.reason) if family else Reason.UNMAPPED
+
+
+_STATES: Final[Mapping[str, DeliveryState]] = {
+    "EXPIRED": DeliveryState.EXPIRED,
+    "REJECTD": DeliveryState.REJECTED,
+}
+
+
+def failed_state(code: str) -> DeliveryState:
+    """What a failed report's code says beyond "not delivered": it expired, or was turned away."""
+    return _STATES.get(normalised(code), DeliveryState.UNDELIVERED)

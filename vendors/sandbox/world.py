@@ -1,0 +1,719 @@
+"""The sandbox's world: people, phones and vendors with a known truth. It outlives every crash of the harness.
+
+It keeps an agenda of absolute due times instead of loop timers, so it can be played on one loop after another: what
+came due while nobody listened is lost or tried again, as that vendor or app would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import importlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Final
+
+import httpx
+
+from harness.domain import Carrier, Purpose, RecipientKind
+from harness.text import new_token
+from vendors.sandbox.account import Account, Person, Refusal, Sending, claim_of
+from vendors.sandbox.door import Claim, Counterpart, Door, FiledTemplate, PushOut, Reply, Review, Submission
+from vendors.sandbox.phones import JSON_FIELDS, JSON_HEADER, RETRY, Phone, Received, Stretch
+from vendors.sandbox.truth import App, FaultTruth, Honesty, Mode, PanelTruth, WorldTruth
+
+Deliver = Callable[[httpx.Request], Awaitable[httpx.Response]]
+"""Carries a request of the world's to the harness's inbox."""
+
+INBOX: Final = "http://inbox.sandbox"
+PATIENCE_SECONDS: Final = 30.0  # a push or post without an answer counts as failed after this
+
+MOST_PEOPLE: Final = 9000  # four digits make a sample number
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+PREFIXES: Final[Mapping[Carrier, tuple[str, ...]]] = {
+    Carrier.CHINA_MOBILE: ("138", "139", "150", "188", "198"),
+    Carrier.CHINA_UNICOM: ("130", "131", "155", "186", "196"),
+    Carrier.CHINA_TELECOM: ("133", "153", "189", "199"),
+    Carrier.CHINA_BROADNET: ("192",),
+}
+SERVICE: Final[Mapping[Carrier, str]] = {
+    Carrier.CHINA_MOBILE: "10086",
+    Carrier.CHINA_UNICOM: "10010",
+    Carrier.CHINA_TELECOM: "10000",
+    Carrier.CHINA_BROADNET: "10099",
+}
+
+
+class Fault(StrEnum):
+    """What goes wrong with one request on a vendor's endpoint."""
+
+    REFUSED = "refused"  # no connection
+    ERROR = "error"  # HTTP 500, nothing taken
+    SILENT = "silent"  # read and dropped
+    SILENT_TAKEN = "silent_taken"  # read, carried out, and no answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that really reached a vendor."""
+
+    label: str
+    at: datetime
+    method: str
+    path: str
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """One try to hand something to the harness's inbox. Signs of life are not logged."""
+
+    url: str
+    kind: str  # reports, inbound, reviews, sightings
+    at: datetime
+    tries: int  # this one included
+    acknowledged: bool
+    about: tuple[str, ...]  # keys of sendings, ids of replies or reviews, or the text a phone saw
+
+
+@dataclass(slots=True, kw_only=True)
+class WorldLog:
+    """What really happened: the judge of at-most-once and of calibration."""
+
+    calls: list[Call] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
+    lost: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)  # kind, about: given up after the last try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongRun:
+    """A vendor's truth in the long run, outages aside: what estimates should come near."""
+
+    arrival: Mapping[Carrier, float]
+    false_receipts: Mapping[Carrier, float]  # of "delivered" claims on handsets, those that never arrived
+    missing_receipts: float
+    latency_median_seconds: Mapping[Carrier, float]
+    review_median_minutes: float
+    duplicates: float
+    altered: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Delivery:
+    """Something on its way to the inbox, with its retry rule."""
+
+    url: str
+    kind: str
+    body: bytes
+    headers: Callable[[datetime], Mapping[str, str]]
+    acknowledged: Callable[[int, bytes], bool]
+    retry: Sequence[timedelta]
+    about: tuple[str, ...] = ()
+    done: Callable[[datetime], None] | None = None
+    tries: int = 0
+    tried_at: datetime | None = None
+
+
+class World:
+    """People, phones, vendors. `clock` is set by whoever plays it; `run` plays it until cancelled."""
+
+    def __init__(
+        self,
+        truth: WorldTruth,
+        *,
+        seed: int,
+        epoch: datetime,
+        clock: Callable[[], datetime] | None = None,
+        counterparts: Mapping[str, Callable[[Door], Counterpart]] | None = None,
+    ) -> None:
+        """`counterparts` by adapter id; what is not in it is imported by name from this package."""
+        self.truth, self.seed, self.epoch = truth, seed, epoch
+        self.clock: Callable[[], datetime] = clock or (lambda: epoch)
+        self.inbox_url = INBOX
+        self.log = WorldLog()
+        self.people, self.phones = _people(truth.panel, epoch, self.chance)
+        self.accounts: dict[str, Account] = {}
+        self.counterparts: dict[str, Counterpart] = {}
+        for label, vendor in truth.vendors.items():
+            account = Account(
+                vendor, words=truth.words, people=self.people, epoch=epoch, now=self.now, chance=self.chance
+            )
+            account.on_sent = self._on_sent
+            account.on_review = partial(self._on_review, label)
+            self.accounts[label] = account
+            self.counterparts[label] = _counterpart(vendor.wire, counterparts or {})(account)
+        self.push_urls: dict[str, str] = {
+            label: f"{INBOX}/push/{label}" for label, vendor in truth.vendors.items() if vendor.mode is Mode.PUSH
+        }
+        self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
+        self._serial = count()
+        self._sms_ids = count(1)
+        self._calls: Counter[str] = Counter()
+        self._outboxes: dict[str, list[Sending]] = {}
+        self._forwarded: Counter[tuple[str, str]] = Counter()
+        self._urls: dict[str, httpx.URL] = {}
+        self._in_flight: dict[int, _Delivery] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deliver: Deliver | None = None
+        self._wake: asyncio.Event | None = None
+        self._resumed_at = epoch
+        self._began = False
+
+    # What others ask --------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """True time, aware, UTC."""
+        return self.clock()
+
+    def chance(self, *name: object) -> Random:
+        """A named stream of chance: what one stream draws never moves another."""
+        digest = hashlib.sha256("\x1f".join(map(str, (self.seed, *name))).encode()).digest()
+        return Random(int.from_bytes(digest[:16], "big"))
+
+    @property
+    def sendings(self) -> list[Sending]:
+        """Every message a vendor took, vendor after vendor, each in time order."""
+        return [sending for account in self.accounts.values() for sending in account.sendings]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        return [refusal for account in self.accounts.values() for refusal in account.refusals]
+
+    def open_inbox(self, url: str) -> None:
+        """Tell the world where the inbox is: phones post to `<url>/sightings/<forwarder>`, vendors in push mode to
+        `<url>/push/<label>/<kind>`, kind being reports, inbound or reviews."""
+        self.inbox_url = url.rstrip("/")
+        self.push_urls = {label: f"{self.inbox_url}/push/{label}" for label in self.push_urls}
+
+    def sighting_url(self, forwarder: str) -> str:
+        return f"{self.inbox_url}/sightings/{forwarder}"
+
+    def file_template(self, label: str, template: str, text: str, purpose: Purpose, *, approved: bool = True) -> None:
+        """File a template with an account, as if it had been reviewed before the world began."""
+        self.accounts[label].file(FiledTemplate(id=template, text=text, purpose=purpose, approved=approved))
+
+    def remember(self, label: str, submission: Submission, at: datetime) -> Sending:
+        """Give an account a message of the past, for questions about old records."""
+        return self.accounts[label].remember(submission, at)
+
+    def control_sms(self, number: str, text: str, sender: str | None = None) -> None:
+        """Let a phone receive an SMS that no vendor sent."""
+        person = self.people[number]
+        if person.phone:
+            self._arrives(person.phone, sender or SERVICE[person.carrier], text, self.now(), is_control=True)
+
+    def next_call(self, label: str) -> tuple[Fault | None, float]:
+        """What goes wrong with this account's next request, and how many seconds its answer takes."""
+        truth, nth = self.accounts[label].truth, self._calls[label]
+        self._calls[label] += 1
+        chance = self.chance("call", label, nth)
+        return _fault(truth.faults, chance), truth.acknowledgement.draw(chance)
+
+    def answer(self, label: str, request: httpx.Request, fault: Fault | None = None) -> httpx.Response:
+        """The vendor's answer to a request whose body is read; with a silent fault, what it would have been."""
+        call = Call(label=label, at=self.now(), method=request.method, path=request.url.path, fault=fault)
+        self.log.calls.append(call)
+        if fault in (Fault.ERROR, Fault.SILENT):
+            return httpx.Response(500, text="Internal Server Error")
+        self.accounts[label].settle()
+        return self.counterparts[label].answer(request)
+
+    def answer_phone(self, phone: str, request: httpx.Request) -> httpx.Response | None:
+        """A phone's answer on its pull API; None: the phone is down, there is no connection."""
+        at, target = self.now(), self.phones[phone]
+        if target.down_at(at):
+            return None
+        answered = target.answer(request, at)
+        for to, text in answered.sent:
+            self.reply(target, to, text)
+        if answered.exported:
+            since, until = answered.exported
+            for number, sms in enumerate(each for each in list(target.inbox) if since <= each.scts <= until):
+                self._post(target, sms, at + timedelta(seconds=1 + number), event=2 + next(self._sms_ids))
+        return answered.response
+
+    def reply(self, phone: Phone, to: str, text: str) -> None:
+        """A phone sends an SMS to a sender code; it reaches the vendor whose code it is, the latest to write first."""
+        at = self.now()
+        phone.outbox.append((at, to, text))
+        owners = [account for account in self.accounts.values() if account.extension_of(to) is not None]
+        if not owners:
+            return
+        account = max(owners, key=lambda each: each.last_sent_to(phone.number) or LONG_AGO)
+        if heard := account.hears(phone.number, to, text, at):
+            reply, due = heard
+            self._schedule(due, lambda when: self._reply_due(account, reply, when))
+
+    # What an evaluation must be told ----------------------------------------------------------------------------
+
+    def panel_rows(self) -> list[dict[str, str]]:
+        """One row per recipient, as text: the columns of recipients.csv."""
+        panel = self.truth.panel
+        return [
+            {
+                "id": person.id,
+                "number": person.number,
+                "carrier": person.carrier.value,
+                "allotted_carrier": person.allotted_carrier.value,
+                "province": person.province,
+                "kind": person.kind.value,
+                "consent_by": panel.consent_by,
+                "consent_on": panel.consent_on.isoformat(),
+                "forwarder": person.phone.id if person.phone else "",
+                "spare": "yes" if person.spare else "no",
+                "tester": "yes" if person.tester else "no",
+                "cap_per_day": str(panel.cap_per_day) if panel.cap_per_day else "",
+                "since": panel.consent_on.isoformat(),
+                "age_band": _AGES[index % len(_AGES)],
+                "city": person.province,
+            }
+            for index, person in enumerate(self.people.values())
+        ]
+
+    def forwarder_rows(self, phones_url: str | None = None) -> list[dict[str, str]]:
+        """One row per forwarder, as text: id, app, recipient, sim, secret, api, username, password, and for the plain
+        JSON app header, time_format and fields ("ours: theirs, …").
+
+        `phones_url`: base address of all phones on a real port; else each phone has its host name.
+        """
+        person = {each.phone.id: each for each in self.people.values() if each.phone}
+        fields = ", ".join(f"{ours}: {theirs}" for ours, theirs in JSON_FIELDS.items())
+        return [
+            {
+                "id": phone.id,
+                "app": phone.app.value,
+                "recipient": person[phone.id].id,
+                "sim": "1",
+                "secret": phone.secret,
+                "api": _api_url(phone, phones_url),
+                "username": "sms" if phone.app is App.SMSGATE else "",
+                "password": phone.password if phone.app is App.SMSGATE else "",
+                "header": JSON_HEADER if phone.app is App.JSON else "",
+                "time_format": "iso" if phone.app is App.JSON else "",
+                "fields": fields if phone.app is App.JSON else "",
+            }
+            for phone in self.phones.values()
+        ]
+
+    def truths(self, label: str, *, begin_hour: int = 9, end_hour: int = 20) -> LongRun:
+        """A vendor's long-run truth over the Beijing hours [begin, end), outages aside. Bulk is taken not to happen."""
+        truth = self.accounts[label].truth
+        receipts = truth.receipts
+        made_up = {Honesty.ALL: 1.0, Honesty.ALL_BUT_KNOWN: 1.0, Honesty.SHARE: receipts.share}.get(receipts.kind, 0.0)
+        kept_back = made_up * receipts.kept_back
+        ported = 1 - self.truth.panel.ported * (1 - truth.ported)
+        arrival, false = dict[Carrier, float](), dict[Carrier, float]()
+        for carrier in Carrier:
+            minutes = range(begin_hour * 60, end_hour * 60)
+            bands = [band for band in truth.hours if band.carrier in (None, carrier)]
+            factor = 0.0
+            for minute in minutes:
+                here = 1.0
+                for band in bands:
+                    here *= band.arrival if band.begin <= minute < band.end else 1.0
+                factor += here / len(minutes)
+            sent = truth.arrival[carrier] * factor * ported
+            arrival[carrier] = sent * (1 - kept_back)
+            wrong = kept_back + (made_up - kept_back) * (1 - sent)
+            right = arrival[carrier]
+            false[carrier] = wrong / (wrong + right) if wrong + right else 0.0
+        return LongRun(
+            arrival=arrival,
+            false_receipts=false,
+            missing_receipts=receipts.missing,
+            latency_median_seconds={carrier: spread.median for carrier, spread in truth.latency.items()},
+            review_median_minutes=truth.review.minutes.median,
+            duplicates=truth.duplicates,
+            altered=truth.altered,
+        )
+
+    # Playing the agenda -----------------------------------------------------------------------------------------
+
+    async def run(self, deliver: Deliver) -> None:
+        """Play what is due until cancelled. May be called again, on another loop, after the harness died."""
+        self._deliver, self._wake, self._tasks = deliver, asyncio.Event(), set()
+        self._resumed_at = self.now()
+        self._begin()
+        broken, self._in_flight = list(self._in_flight.values()), {}
+        for delivery in broken:
+            self._failed(delivery, delivery.tried_at or self._resumed_at)
+        try:
+            while True:
+                self._play_due()
+                await self._until_next()
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise
+        finally:
+            self._deliver = self._wake = None
+
+    def _begin(self) -> None:
+        if self._began:
+            return
+        self._began = True
+        if self.truth.panel.heartbeat_minutes:
+            self._schedule(self.epoch + self._beat, self._heartbeats)
+        if self.truth.panel.controls_per_day:
+            for phone in self.phones.values():
+                self._next_control(phone, 0, self.epoch)
+
+    def _play_due(self) -> None:
+        now = self.now()
+        while self._agenda and self._agenda[0][0] <= now:
+            due, _, act = heapq.heappop(self._agenda)
+            act(due)
+
+    async def _until_next(self) -> None:
+        assert self._wake is not None
+        self._wake.clear()
+        wait = (self._agenda[0][0] - self.now()).total_seconds() if self._agenda else None
+        if wait is not None and wait <= 0:
+            return
+        try:
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _schedule(self, due: datetime, act: Callable[[datetime], None]) -> None:
+        if self._wake is not None and (not self._agenda or due < self._agenda[0][0]):
+            self._wake.set()
+        heapq.heappush(self._agenda, (due, next(self._serial), act))
+
+    # Vendors ----------------------------------------------------------------------------------------------------
+
+    def _on_sent(self, sending: Sending) -> None:
+        person = self.people.get(sending.number)
+        if person and person.phone and sending.arrived_at is not None:
+            self._schedule(sending.arrived_at, lambda due: self._sending_arrives(person.phone, sending, due))
+            for copy in sending.copies:
+                self._schedule(copy, lambda due: self._sending_arrives(person.phone, sending, due))
+        if sending.report_at is None:
+            return
+        if sending.label in self.push_urls:
+            self._schedule(sending.report_at, lambda due: self._report_due(sending, due))
+        else:
+            self.accounts[sending.label].enqueue_report(sending)
+
+    def _sending_arrives(self, phone: Phone | None, sending: Sending, due: datetime) -> None:
+        if phone:
+            scts = sending.scts if due == sending.arrived_at else due
+            self._arrives(phone, sending.sender, sending.seen_text, due, scts=scts)
+
+    def _report_due(self, sending: Sending, due: datetime) -> None:
+        """Reports due at one instant go out together, as many in a push as the vendor puts there."""
+        outbox = self._outboxes.setdefault(sending.label, [])
+        if not outbox:
+            self._schedule(due, lambda when: self._flush(sending.label, when))
+        outbox.append(sending)
+
+    def _flush(self, label: str, due: datetime) -> None:
+        counterpart, account = self.counterparts[label], self.accounts[label]
+        outbox = self._outboxes.pop(label, [])
+        for begin in range(0, len(outbox), counterpart.push_batch):
+            batch = outbox[begin : begin + counterpart.push_batch]
+            claims: list[Claim] = [claim_of(sending) for sending in batch]
+            push = counterpart.push_reports(claims) if label in self.push_urls else None
+            if push is None:
+                for sending in batch:
+                    account.enqueue_report(sending)
+                continue
+            about = tuple(f"{sending.key} {sending.number}" for sending in batch)
+            self._push(label, "reports", push, about, due, partial(_hand_over, batch))
+
+    def _reply_due(self, account: Account, reply: Reply, due: datetime) -> None:
+        push = self.counterparts[account.label].push_reply(reply) if account.label in self.push_urls else None
+        if push is None:
+            account.enqueue_reply(reply, due)
+        else:
+            self._push(account.label, "inbound", push, (str(reply.id),), due)
+
+    def _on_review(self, label: str, review: Review) -> None:
+        if review.decided_at is not None:
+            self._schedule(review.decided_at, lambda due: self._review_due(label, review, due))
+
+    def _review_due(self, label: str, review: Review, due: datetime) -> None:
+        push = self.counterparts[label].push_decision(review) if label in self.push_urls else None
+        if push is not None:
+            self._push(label, "reviews", push, (f"{review.subject} {review.number}",), due)
+
+    def _push(
+        self,
+        label: str,
+        kind: str,
+        push: PushOut,
+        about: tuple[str, ...],
+        due: datetime,
+        done: Callable[[datetime], None] | None = None,
+    ) -> None:
+        counterpart, headers = self.counterparts[label], {**push.headers, "content-type": push.content_type}
+        delivery = _Delivery(
+            url=f"{self.push_urls[label]}/{kind}",
+            kind=kind,
+            body=push.body,
+            headers=lambda at: headers,
+            acknowledged=counterpart.acknowledged,
+            retry=counterpart.push_retry,
+            about=about,
+            done=done,
+        )
+        self._try(delivery, due)
+
+    # Phones -----------------------------------------------------------------------------------------------------
+
+    def _arrives(
+        self,
+        phone: Phone,
+        sender: str,
+        text: str,
+        at: datetime,
+        *,
+        scts: datetime | None = None,
+        is_control: bool = False,
+    ) -> None:
+        """An SMS reaches a phone; its app forwards it, late, twice or never."""
+        panel = self.truth.panel
+        sms = Received(
+            id=next(self._sms_ids), sender=sender, text=text, at=at, scts=scts or at, is_control=is_control
+        )
+        noticed = phone.receive(sms)
+        nth = self._forwarded[phone.id, text]
+        self._forwarded[phone.id, text] += 1
+        chance = self.chance("forward", phone.id, text, nth)
+        missed, standby, again = chance.random(), chance.random(), chance.random()
+        delay = panel.forward_delay.draw(chance)
+        if standby < panel.standby:
+            delay += panel.standby_delay.draw(chance)
+        if missed < panel.app_miss or not noticed or phone.down_at(at):
+            return
+        due = at + timedelta(seconds=delay)
+        if down := phone.down_at(due):
+            due = down.end + timedelta(seconds=delay)
+        self._schedule(due, lambda when: self._post(phone, sms, when))
+        if phone.app is App.SMSGATE and again < panel.app_repeat:
+            # One SMS, two webhooks five seconds apart (handsets 4.2, duplicate trap).
+            self._schedule(due + timedelta(seconds=5), lambda when: self._post(phone, sms, when, event=1))
+
+    def _post(self, phone: Phone, sms: Received, due: datetime, event: int = 0) -> None:
+        body = phone.post(sms, due, event)
+        delivery = _Delivery(
+            url=self.sighting_url(phone.id),
+            kind="sightings",
+            body=body,
+            headers=lambda at: phone.headers(body, at),
+            acknowledged=_is_success,
+            retry=RETRY[phone.app],
+            about=(sms.text,),
+        )
+        self._try(delivery, due)
+
+    @property
+    def _beat(self) -> timedelta:
+        return timedelta(minutes=self.truth.panel.heartbeat_minutes)
+
+    def _heartbeats(self, due: datetime) -> None:
+        """All phones give their sign of life at one instant; what is missed is not tried again."""
+        if due >= self._resumed_at:
+            for phone in self.phones.values():
+                if not phone.down_at(due):
+                    self._heartbeat(phone, due)
+        missed = max(0, (self._resumed_at - due) // self._beat)
+        self._schedule(due + self._beat * (1 + missed), self._heartbeats)
+
+    def _heartbeat(self, phone: Phone, due: datetime) -> None:
+        body = phone.heartbeat(due)
+        delivery = _Delivery(
+            url=self.sighting_url(phone.id),
+            kind="heartbeat",
+            body=body,
+            headers=lambda at: phone.headers(body, at),
+            acknowledged=_is_success,
+            retry=(),
+        )
+        self._try(delivery, due)
+
+    def _next_control(self, phone: Phone, nth: int, after: datetime) -> None:
+        chance = self.chance("control", phone.id, nth)
+        due = after + timedelta(days=chance.expovariate(self.truth.panel.controls_per_day))
+        text = f"尊敬的用户，您的本月账单已出，查询码{new_token(chance, digits=False)}。"
+
+        def comes(when: datetime) -> None:
+            if not phone.down_at(when):
+                self._arrives(phone, SERVICE[phone.carrier], text, when, is_control=True)
+            self._next_control(phone, nth + 1, when)
+
+        self._schedule(due, comes)
+
+    # Deliveries -------------------------------------------------------------------------------------------------
+
+    def _try(self, delivery: _Delivery, due: datetime) -> None:
+        """Try now; what was due before the harness was back had nobody to take it."""
+        delivery.tries += 1
+        if self._deliver is None or due < self._resumed_at:
+            self._failed(delivery, due)
+            return
+        delivery.tried_at = self.now()
+        number = next(self._serial)
+        self._in_flight[number] = delivery
+        task = asyncio.get_running_loop().create_task(self._attempt(number, delivery, self._deliver))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, number: int, delivery: _Delivery, deliver: Deliver) -> None:
+        at = delivery.tried_at or self.now()
+        request = httpx.Request("POST", self._url(delivery.url), content=delivery.body, headers=delivery.headers(at))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                response = await deliver(request)
+                took = delivery.acknowledged(response.status_code, await response.aread())
+        except Exception:  # whatever breaks on the harness's side, the world goes on
+            took = False
+        self._in_flight.pop(number, None)
+        if not took:
+            self._failed(delivery, self.now())
+            return
+        self._note(delivery, at, acknowledged=True)
+        if delivery.done:
+            delivery.done(self.now())
+
+    def _url(self, text: str) -> httpx.URL:
+        """Parsed once: a week has some ten thousand posts to a hundred addresses."""
+        if text not in self._urls:
+            self._urls[text] = httpx.URL(text)
+        return self._urls[text]
+
+    def _failed(self, delivery: _Delivery, at: datetime) -> None:
+        self._note(delivery, at, acknowledged=False)
+        if delivery.tries <= len(delivery.retry):
+            self._schedule(at + delivery.retry[delivery.tries - 1], lambda due: self._try(delivery, due))
+        elif delivery.kind != "heartbeat":
+            self.log.lost.append((delivery.kind, delivery.about))
+
+    def _note(self, delivery: _Delivery, at: datetime, *, acknowledged: bool) -> None:
+        if delivery.kind == "heartbeat":
+            return
+        self.log.delivered.append(
+            Delivered(
+                url=delivery.url,
+                kind=delivery.kind,
+                at=at,
+                tries=delivery.tries,
+                acknowledged=acknowledged,
+                about=delivery.about,
+            )
+        )
+
+
+def _fault(faults: FaultTruth, chance: Random) -> Fault | None:
+    luck, taken = chance.random(), chance.random()
+    for share, fault in ((faults.refused, Fault.REFUSED), (faults.error, Fault.ERROR)):
+        if luck < share:
+            return fault
+        luck -= share
+    if luck < faults.no_answer:
+        return Fault.SILENT_TAKEN if taken < faults.taken else Fault.SILENT
+    return None
+
+
+_AGES: Final = ("18-30", "31-45", "46-60", "60+")
+
+
+def _hand_over(batch: Sequence[Sending], at: datetime) -> None:
+    for sending in batch:
+        sending.handed_over_at = sending.handed_over_at or at
+
+
+def _is_success(status: int, body: bytes) -> bool:
+    return 200 <= status < 300
+
+
+def _counterpart(wire: str, given: Mapping[str, Callable[[Door], Counterpart]]) -> Callable[[Door], Counterpart]:
+    if wire in given:
+        return given[wire]
+    found: Callable[[Door], Counterpart] = importlib.import_module(f"vendors.sandbox.{wire}").Counterpart
+    return found
+
+
+def _api_url(phone: Phone, phones_url: str | None) -> str:
+    if phone.app is App.JSON:
+        return ""
+    if phones_url:
+        return f"{phones_url.rstrip('/')}/{phone.id}"
+    return f"http://{phone.host}:{5000 if phone.app is App.SMSFORWARDER else 8080}"
+
+
+def _people(
+    panel: PanelTruth, epoch: datetime, chance: Callable[..., Random]
+) -> tuple[dict[str, Person], dict[str, Phone]]:
+    """Everybody on the panel, by number, and the phones by id. The same seed makes the same people."""
+    people, phones = dict[str, Person](), dict[str, Phone]()
+    carriers = list(panel.handsets) or [Carrier.CHINA_MOBILE]
+    wanted = [(carrier, RecipientKind.HANDSET, False) for carrier, n in panel.handsets.items() for _ in range(n)]
+    kinds = (
+        (RecipientKind.HANDSET, panel.spare, True),
+        (RecipientKind.INVALID, panel.invalid, False),
+        (RecipientKind.UNREACHABLE, panel.unreachable, False),
+        (RecipientKind.BLOCKED, panel.blocked, False),
+    )
+    for kind, n, spare in kinds:
+        wanted += [(carriers[index % len(carriers)], kind, spare) for index in range(n)]
+    if len(wanted) > MOST_PEOPLE:
+        raise ValueError(f"a panel has at most {MOST_PEOPLE} people, got {len(wanted)}")
+    seen = Counter[Carrier]()
+    for index, (carrier, kind, spare) in enumerate(wanted):
+        luck = chance("person", index)
+        others = [each for each in PREFIXES if each not in (carrier, Carrier.CHINA_BROADNET)]
+        allotted = luck.choice(others) if luck.random() < panel.ported else carrier
+        number = f"+86{luck.choice(PREFIXES[allotted])}0000{1000 + index:04d}"
+        phone = None
+        if kind is RecipientKind.HANDSET:
+            phone = _phone(panel, epoch, luck, f"phone-r{index + 1:03d}", number, carrier, seen[carrier])
+            phones[phone.id] = phone
+            seen[carrier] += 1
+        people[number] = Person(
+            id=f"r{index + 1:03d}",
+            number=number,
+            carrier=carrier,
+            allotted_carrier=allotted,
+            kind=kind,
+            province=panel.provinces[index % len(panel.provinces)],
+            phone=phone,
+            spare=spare,
+            tester=luck.random() < panel.testers,
+        )
+    return people, phones
+
+
+def _phone(
+    panel: PanelTruth, epoch: datetime, chance: Random, name: str, number: str, carrier: Carrier, nth: int
+) -> Phone:
+    app = chance.choices(list(panel.apps), weights=list(panel.apps.values()))[0]
+    offset, drift = chance.gauss(0.0, panel.clock_offset_seconds), chance.gauss(0.0, panel.clock_drift_ppm)
+    down = tuple(
+        Stretch(begin=each.begin.after(epoch), end=each.end.after(epoch), kind=each.kind)
+        for each in panel.down
+        if nth < each.phones and each.carrier in (None, carrier)
+    )
+    return Phone(
+        id=name,
+        number=number,
+        carrier=carrier,
+        app=app,
+        secret=f"{chance.getrandbits(128):032x}",
+        password=f"{chance.getrandbits(64):016x}",
+        epoch=epoch,
+        offset_seconds=offset,
+        drift_ppm=drift,
+        down=down,
+    )
+
