@@ -23,10 +23,17 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's wall clock."""
+    """Wall time read once and carried on by the monotonic clock: a jump of the wall clock moves no stamp of a run."""
+
+    def __init__(self) -> None:
+        self._wall, self._line = datetime.now(UTC), time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return self._wall + timedelta(seconds=time.monotonic() - self._line)
+
+    def drift(self) -> float:
+        """How far the machine's wall clock has moved away from ours, in seconds: a jump is told, not followed."""
+        return (datetime.now(UTC) - self.now()).total_seconds()
 
 
 class LoopClock:
@@ -77,7 +84,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def monotonic() -> float:
-    """Seconds on the machine's monotonic clock: for progress bars and rates shown to people, never for stamps."""
+    """Seconds on the machine's monotonic clock, the line that real event loops run on."""
     return time.monotonic()
 
 

@@ -89,13 +89,3 @@ def read_object(reply: httpx.Response) -> dict[str, Any]:
             f"HTTP {reply.status_code}: expected a JSON object, got {type(body).__name__}", body=reply.content
         )
     return body
-
-
-def text_of(body: Mapping[str, Any], key: str, default: str = "") -> str:
-    """A field as text, whether the vendor wrote it as string or number; absent or null gives the default."""
-    value = body.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

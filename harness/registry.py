@@ -12,6 +12,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Final
@@ -127,3 +128,8 @@ def renderer(name: str) -> Callable[..., bytes]:
 def sandbox(name: str) -> ModuleType:
     """A module of the sandbox: world, server, truth."""
     return importlib.import_module(f"vendors.sandbox.{name}")
+
+
+def sandbox_file(name: str) -> str:
+    """A text file that ships with the sandbox."""
+    return resources.files("vendors.sandbox").joinpath(name).read_text(encoding="utf-8")

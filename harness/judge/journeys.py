@@ -90,6 +90,7 @@ class Run:
     ended_at: float  # the last fact's
     because: str | None  # None: no RunEnded
     facts: int
+    planned: Mapping[str, frozenset[str]]  # vendor → scenarios it had cases of
     skipped: tuple[CaseSkipped, ...]
 
     def seconds(self, key: str, default: float) -> float:
@@ -219,6 +220,7 @@ class _Fold:
     first: dict[str, int] = field(default_factory=dict)  # case → its first row; legs follow
     reviews: dict[str, _Review] = field(default_factory=dict)
     closed: dict[str, tuple[float, str]] = field(default_factory=dict)
+    planned: set[tuple[str, str]] = field(default_factory=set)
     skipped: list[CaseSkipped] = field(default_factory=list)
     beats: dict[str, list[tuple[float, float | None, float | None]]] = field(default_factory=dict)
     probes: list[dict[str, Any]] = field(default_factory=list)
@@ -261,6 +263,7 @@ class _Fold:
         if case.id in self.first or case.id in self.reviews:
             return
         self.matcher.learn(fact)
+        self.planned.add((case.vendor, case.scenario))
         if case.review is not None:
             self.reviews[case.id] = _Review(case.id)
         if case.drafts:
@@ -462,6 +465,10 @@ class _Fold:
             self._orphan("report", fact.body.vendor, fact, fact.body.vendor_message_id)
         run = Run(
             began=self.began, began_at=self.began_at, ended_at=self.last_at, because=self.because, facts=self.facts,
+            planned={
+                vendor: frozenset(scenario for one, scenario in self.planned if one == vendor)
+                for vendor in self.began.vendors
+            },
             skipped=tuple(self.skipped),
         )  # fmt: skip
         silences = _silences(self.beats, run.seconds("silence_seconds", SILENCE))
@@ -577,20 +584,20 @@ class _Messages:
 
     def frame(self) -> Frame:
         rows = self.fold.rows
-        frame = pd.DataFrame(self._plain(rows) | self._of_cases(rows) | self._claims(rows) | self._sightings(rows))
+        frame = _table(self._plain(rows) | self._of_cases(rows) | self._claims(rows) | self._sightings(rows))
         for name in ("vendor", "scenario", "carrier", "purpose", "kind", "outcome"):
             frame[name] = frame[name].astype("category")
         closed = [self.fold.closed.get(row.case_id, (None, None)) for row in rows]
         frame["closed_at"] = _floats(at for at, _ in closed)
-        frame["because"] = _objects(because for _, because in closed)
+        frame["because"] = pd.Series(_objects(because for _, because in closed), dtype=object)
         self._settle_doubt(frame)
         frame["phone"] = pd.factorize(frame["recipient"])[0]
         frame["sent_at"] = frame["written_at"].fillna(frame["intended_at"])
         frame["followed_for"] = self.run.ended_at - frame["sent_at"]
-        frame["alive"] = self._alive(frame)
+        frame["alive"] = pd.Series(self._alive(frame), dtype=object)
         self._times(frame)
-        frame["watch"] = self._watch(frame)
-        return frame
+        frame["watch"] = pd.Series(self._watch(frame), dtype=object)
+        return frame.copy()  # in few blocks of memory: slicing it is half as dear
 
     @staticmethod
     def _plain(rows: list[_Row]) -> dict[str, Any]:
@@ -666,8 +673,8 @@ class _Messages:
 
     @staticmethod
     def _settle_doubt(frame: Frame) -> None:
-        """A claim or a sighting proves that a send in doubt was taken."""
-        doubt = (frame["outcome"] == "in_doubt").to_numpy()
+        """A claim or a sighting proves that a send in doubt, or one whose answer could not be read, was taken."""
+        doubt = (frame["outcome"] == "in_doubt").to_numpy() | (frame["code"] == "unintelligible").to_numpy()
         for by, column in (("sighting", "seen_at"), ("report", "reported_at")):
             proven = doubt & frame[column].notna().to_numpy()
             frame.loc[proven, "settled_by"] = by
@@ -707,7 +714,7 @@ class _Messages:
         clock[was_seen & ~reconciled] = "received"
         clock[(was_seen & reconciled) | (~was_seen & (frame["searched"] == True).to_numpy())] = "interval"  # noqa: E712
         clock[was_seen & ~np.isnan(ours)] = "handset"
-        frame["clock"] = clock
+        frame["clock"] = pd.Series(clock, dtype=object)
         frame["arrived_at"] = np.where(clock == "handset", corrected, np.where(clock == "received", seen, np.nan))
         frame["clock_bound"] = np.where(clock == "handset", bound, np.where(clock == "received", 0.0, np.nan))
 
@@ -848,10 +855,15 @@ def _objects(values: Iterable[Any]) -> NDArray[np.object_]:
     return array
 
 
+def _table(columns: Mapping[str, NDArray[Any]]) -> Frame:
+    """Columns as a table; texts stay plain objects, None stays None, whatever pandas would rather have."""
+    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
+
+
 def _frame(rows: list[dict[str, Any]], columns: str) -> Frame:
     """A table with these columns whatever the rows hold; numbers as floats, the rest untouched."""
     names = columns.split()
-    frame = pd.DataFrame({name: _objects(row.get(name) for row in rows) for name in names})
+    frame = _table({name: _objects(row.get(name) for row in rows) for name in names})
     numeric = {"at", "age_days", "records", "leg"} | {name for name in names if name.endswith(("_at", "_before"))}
     numeric |= {"since", "until", "submitted", "billed_segments", "delivered", "undelivered", "unreported"}
     for name in numeric & set(names):

@@ -233,7 +233,7 @@ def _read_json_post(forwarder: Forwarder, recipient: str, request: PushRequest) 
         recipient=recipient,
         sender=sender,
         text=text,
-        event_id=_digest(at("id") or f"{sender}{text}{at('handset_at')}"),
+        event_id=_digest(at("event_id") or f"{sender}{text}{at('handset_at')}"),
         scts=_described_time(at("scts"), forwarder.time_format),
         handset_at=_described_time(at("handset_at"), forwarder.time_format),
         forwarded_at=_described_time(at("forwarded_at"), forwarder.time_format),

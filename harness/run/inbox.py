@@ -26,6 +26,7 @@ from harness.domain import Recipient, ReportSource, Sighting, StatusReport
 from harness.errors import LedgerError
 from harness.facts import (
     FactBody,
+    HeartbeatReceived,
     InboundReceived,
     PushArrived,
     ReportReceived,
@@ -34,6 +35,7 @@ from harness.facts import (
 )
 from harness.facts import PushRefused as PushWasRefused
 from harness.ledger import Entry, Ledger
+from harness.matching import tokens_in
 from harness.numbering import NotMobile, parse_mobile
 from harness.run.handsets import Seen, read_post
 from harness.run.lines import Redactor
@@ -52,6 +54,8 @@ class People:
     """Whose numbers are whose: how a number in a vendor's report becomes a recipient's id."""
 
     recipients: Mapping[str, Recipient]
+    signatures: frozenset[str] = frozenset()  # of the evaluation's accounts
+    tokens: Mapping[str, frozenset[str]] = field(default_factory=dict)  # recipient → tokens of the plan
     _by_number: dict[str, str] = field(default_factory=dict)
     _by_forwarder: dict[str, str] = field(default_factory=dict)
 
@@ -74,6 +78,16 @@ class People:
 
     def of_forwarder(self, forwarder: str) -> str | None:
         return self._by_forwarder.get(forwarder)
+
+    def is_ours(self, recipient: str, text: str) -> bool:
+        """Whether a message seen is one of our own: it bears a signature or a token of ours.
+
+        Whatever else comes to a test phone is its owner's business: it is a sign of life and is not kept.
+        """
+        if any(f"【{signature}】" in text for signature in self.signatures):
+            return True
+        known = self.tokens.get(recipient, frozenset())
+        return any(token in known for token in tokens_in(text))
 
 
 class Inbox:
@@ -148,15 +162,20 @@ class Inbox:
                 bodies, answer = self._read_sightings(rest.split("/")[0], request)
         except PushRefused as refused:
             bodies, answer = [(PushWasRefused(door=door, why=refused.why), None)], refused.acknowledgement
+        # What is not ours is a sign of life only, and its text is not kept; nor is a refused post to a phone's door.
+        whole = kind == "push" or any(isinstance(body, SightingReceived) for body, _ in bodies)
         try:
-            await self._ledger.append(*self._entries(door, request, bodies))
+            await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
         except LedgerError:
             return Acknowledgement(status=503, body=b'{"error":"cannot store"}')
         return answer
 
-    def _entries(self, door: str, request: PushRequest, bodies: list[tuple[FactBody, str | None]]) -> Iterator[Entry]:
-        recording = self._journal(request)
-        yield Entry(body=PushArrived(door=door), at=request.received_at, recording=recording)
+    def _entries(
+        self, door: str, request: PushRequest, bodies: list[tuple[FactBody, str | None]], *, whole: bool
+    ) -> Iterator[Entry]:
+        recording = self._journal(request) if whole else None
+        if whole:
+            yield Entry(body=PushArrived(door=door), at=request.received_at, recording=recording)
         for body, dedupe in bodies:
             yield Entry(body=body, at=request.received_at, dedupe=dedupe, recording=recording)
 
@@ -223,9 +242,17 @@ class Inbox:
             raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
         seen = read_post(forwarder, recipient, request)
         self._refuse_replay(forwarder_id, seen, request)
-        bodies: list[tuple[FactBody, str | None]] = [sighting_fact(one, self._redactor) for one in seen.sightings]
-        if seen.heartbeat is not None:
-            bodies.append((seen.heartbeat, None))
+        bodies: list[tuple[FactBody, str | None]] = []
+        heartbeat = seen.heartbeat
+        for one in seen.sightings:
+            if self._people.is_ours(recipient, one.text):
+                bodies.append(sighting_fact(one, self._redactor))
+            else:
+                heartbeat = HeartbeatReceived(
+                    forwarder=forwarder_id, asked_at=None, phone_at=one.forwarded_at, received_at=request.received_at
+                )
+        if heartbeat is not None:
+            bodies.append((heartbeat, None))
         return bodies, Acknowledgement(body=b'{"code":200,"msg":"success"}')
 
     def _refuse_replay(self, forwarder_id: str, seen: Seen, request: PushRequest) -> None:

@@ -1,6 +1,7 @@
 """Carries a vendor's flow over HTTP: pace, retry of what surely was not taken, recording, redaction.
 
-Every vendor is timed, paced, retried and recorded here and nowhere else. The only httpx client and the only tenacity.
+Every vendor is timed, paced, retried and recorded here and nowhere else. The only place where httpx carries anything
+and the only tenacity. It calls the transport itself: a client's own layer costs as much as all of ours, and logs URLs.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Line:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         clock: Clock,
         redactor: Redactor,
         *,
@@ -91,7 +92,7 @@ class Line:
         deadline: float = DEADLINE,
         tries: int = 4,
     ) -> None:
-        self._client, self._clock, self._redactor = client, clock, redactor
+        self._transport, self._clock, self._redactor = transport, clock, redactor
         self._limiter = Limiter(per_second)
         self._deadline, self._tries = deadline, tries
 
@@ -129,7 +130,9 @@ class Line:
         request.extensions["planned"] = planned
         try:
             async with asyncio.timeout(self._deadline + 1.0):  # the wire has its own deadline; this one is the belt
-                return await self._client.send(request)
+                reply = await self._transport.handle_async_request(request)
+                await reply.aread()
+                return reply
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._deadline:g} s") from error
         except httpx.HTTPError as error:
@@ -156,6 +159,7 @@ class _Attempt:
         self.requests = 0  # of the latest try
         self.exchanges: list[dict[str, Any]] = []
         self.last: Call | None = None
+        self.last_body = b""  # the beginning of the latest reply, for trouble that could not keep it
 
     async def run(self, begin: Callable[[], Flow[T]]) -> T:
         self.tries += 1
@@ -164,12 +168,18 @@ class _Attempt:
         try:
             request = next(flow)
             while True:
-                reply = await self._exchange(request)
-                request = flow.send(reply)
+                try:
+                    reply = await self._exchange(request)
+                except VendorTrouble as trouble:
+                    request = flow.throw(trouble)  # a flow that pages may keep what it has; others let it through
+                else:
+                    request = flow.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
-        except VendorTrouble:
+        except VendorTrouble as trouble:
+            if isinstance(trouble, Unintelligible) and not trouble.body:
+                trouble.body = self.last_body
             raise
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, ArithmeticError) as error:
             # An adapter that stumbles is our fault; what it stumbled over may have left: trouble, never a crash.
@@ -194,6 +204,7 @@ class _Attempt:
             self._note(request, None, error, planned)
             raise
         self._note(request, reply, None, planned)
+        self.last_body = reply.content[:4096]
         return reply
 
     def _note(
@@ -207,7 +218,8 @@ class _Attempt:
         self.last = Call(
             planned_at=self.planned_at,
             written_at=None if written is None else now - timedelta(seconds=loop_now - written),
-            lag=None if written is None else written - planned,
+            # Opening a connection is not our lateness.
+            lag=None if written is None else written - planned - self._connecting(reply),
             wait=None if written is None or first_byte is None else first_byte - written,
             took=None if written is None or done is None else done - written,
             status=reply.status_code if reply else None,
@@ -215,6 +227,10 @@ class _Attempt:
             tries=self.tries,
         )
         self.exchanges.append(_recorded(request, reply, error, self.line.redactor))
+
+    @staticmethod
+    def _connecting(reply: httpx.Response | None) -> float:
+        return float((reply.extensions.get("connect_seconds") if reply else None) or 0.0)
 
     def call(self) -> Call:
         if self.last is None:
@@ -283,8 +299,3 @@ def _recorded(
         if isinstance(error, Unintelligible) and error.body:
             noted["trouble"]["body"] = body(error.body)
     return noted
-
-
-def open_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """The only client: no redirects, no proxies, no environment, no cookies, nothing behind our back."""
-    return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False, timeout=DEADLINE)

@@ -448,7 +448,7 @@ class Wire(httpx.AsyncBaseTransport):
         connection.idle_since = now
         idle = self._idle.setdefault(origin, deque())
         idle.append(connection)
-        while idle[0].lost or idle[0].idle_since + self._idle_seconds <= now:
+        while idle and (idle[0].lost or idle[0].idle_since + self._idle_seconds <= now):
             idle.popleft().abort()
 
     async def _open(self, origin: Origin, deadline: float, nothing: Stamps, clock: Callable[[], float]) -> _Connection:

@@ -382,6 +382,16 @@ def test_a_connection_idle_for_too_long_is_replaced(run):
     run(scene())
 
 
+def test_no_idle_time_means_a_connection_for_every_request(run):
+    async def scene():
+        async with line(replies(OK), idle_seconds=0.0) as (vendor, client):
+            for _ in range(3):
+                await client.get(vendor.url)
+        assert vendor.connections == 3
+
+    run(scene())
+
+
 def test_beyond_the_cap_a_request_is_refused_at_once_rather_than_queued(run):
     async def scene():
         async with line(hangs, max_connections=2, deadline_seconds=0.3) as (vendor, client):

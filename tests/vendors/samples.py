@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -37,6 +38,7 @@ MODULES = {
 IDS = sorted(MODULES)
 
 
+@cache
 def load(vendor: str, name: str) -> Any:
     """A fixture file's content; an empty list if the vendor has none by that name."""
     path = FIXTURES / vendor / f"{name}.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import cache
 from typing import Any
 
 import httpx
@@ -153,6 +154,7 @@ def test_code_tables_hold_reasons_with_their_confidence(vendor: str) -> None:
 
 
 @each_vendor
+@settings(deadline=None)
 @given(code=st.text("abcXYZ0123456789.:-", min_size=12, max_size=30))
 def test_a_code_that_no_table_knows_is_unmapped(vendor: str, code: str) -> None:
     assert mapped(f"no{code}", MODULES[vendor].REASONS).reason is Reason.UNMAPPED
@@ -196,6 +198,7 @@ LEAVES = st.one_of(
 )
 
 
+@cache
 def trees(vendor: str) -> st.SearchStrategy[Any]:
     """JSON with the vendor's own field names."""
     keys = st.sampled_from(KEYS[vendor])
@@ -208,7 +211,7 @@ def trees(vendor: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def bent(draw: Any, original: Any) -> Any:
-    """A reply that once was right, with some of it dropped or replaced."""
+    """A value that once was right, with some of it dropped or replaced."""
     if draw(st.integers(0, 9)) == 0:
         return draw(LEAVES)
     if isinstance(original, dict):
@@ -216,6 +219,8 @@ def bent(draw: Any, original: Any) -> Any:
         return {key: draw(bent(value)) for key, value in kept.items()}
     if isinstance(original, list):
         return [draw(bent(item)) for item in original for _ in range(draw(st.integers(0, 2)))]
+    if isinstance(original, str) and not draw(st.integers(0, 5)):
+        return original + "\ud83d"  # half an emoji, where a vendor cut the text
     return original
 
 
@@ -277,7 +282,7 @@ def test_nonsense_gives_an_outcome_or_trouble(vendor: str, method: str, status: 
 
 
 @every_method
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_reply_gives_an_outcome_or_trouble(vendor: str, method: str, data: st.DataObject) -> None:
     right = [
@@ -326,11 +331,11 @@ def test_bombs_and_nonsense_are_refused(vendor: str) -> None:
         b" " * (2 << 20) + b"[]",
     ]:
         push = read(vendor, body)
-        assert push is None or (body == b"[]" and push.unread == 0)
+        assert push is None or not (push.reports or push.inbound or push.decisions)
 
 
 @every_pusher
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_push_is_read_or_refused(vendor: str, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(samples.pushes(vendor)))

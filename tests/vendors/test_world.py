@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from harness.content import shipped_texts
 from harness.domain import BEIJING, Carrier, DeliveryState, Purpose, Reason, RecipientKind, ReviewVerdict, Subject
 from tests.vendors.tiny_world import EPOCH, Inbox, handsets, play, review, submit, tiny_world, truth_text
-from vendors.sandbox.account import Sending, faults_of
 from vendors.sandbox.door import Submission, Taken, Turned
+from vendors.sandbox.fate import Sending
+from vendors.sandbox.reviewers import faults_of
 from vendors.sandbox.truth import TruthError, WorldTruth, read_truth
 from vendors.sandbox.world import World
 
@@ -184,7 +185,7 @@ def fates(world: World, label: str) -> set[tuple[object, ...]]:
 
 def test_a_messages_fate_does_not_depend_on_what_else_was_sent_before_it():
     vendors = {"acme": {"arrival": "0.8", "latency": {"median": "3", "sigma": "1"}}, "best": {"arrival": "0.9"}}
-    one, other = (World_of(vendors) for _ in range(2))
+    one, other = (world_with(vendors) for _ in range(2))
     people = handsets(one)
     for serial in range(200):
         submit(one.accounts["acme"], people[serial % 10], serial)
@@ -197,13 +198,13 @@ def test_a_messages_fate_does_not_depend_on_what_else_was_sent_before_it():
     assert fates(one, "best") == fates(other, "best")
 
 
-def World_of(vendors: dict[str, dict[str, object]], seed: int = 1) -> World:
+def world_with(vendors: dict[str, dict[str, object]], seed: int = 1) -> World:
     return at_hand(tiny_world(vendors=vendors, seed=seed))
 
 
 def test_the_same_seed_makes_the_same_world_and_another_seed_another():
     vendor = {"arrival": "0.7", "latency": {"median": "3", "sigma": "1"}}
-    worlds = [World_of({"acme": vendor}, seed) for seed in (1, 1, 2)]
+    worlds = [world_with({"acme": vendor}, seed) for seed in (1, 1, 2)]
     for world in worlds:
         sent_many(world, "acme", 100)
     assert fates(worlds[0], "acme") == fates(worlds[1], "acme") != fates(worlds[2], "acme")
@@ -287,7 +288,9 @@ def test_an_opt_out_holds_for_marketing_after_the_vendors_delay(opt_out, expecte
     turned = []
     for minute in (0, 5, 15):
         at_hand(world, minute * 60)
-        outcome = submit(account, person, minute, purpose=Purpose.MARKETING, text=f"【某某科技】券{minute}，拒收请回复R")
+        outcome = submit(
+            account, person, minute, purpose=Purpose.MARKETING, text=f"【某某科技】券{minute}，拒收请回复R"
+        )
         turned.append(isinstance(outcome, Turned))
         if minute == 0:
             account.hears(person.number, world.sendings[0].sender, "r ", world.now())

@@ -13,8 +13,9 @@ import yaml
 
 from harness.clock import LoopClock, VirtualLoop
 from harness.domain import Purpose, Subject
-from vendors.sandbox.account import Account, Person
+from vendors.sandbox.account import Account
 from vendors.sandbox.door import Claim, Door, PushOut, Reply, Review, Submission, Taken, Turned
+from vendors.sandbox.people import Person
 from vendors.sandbox.truth import read_truth
 from vendors.sandbox.world import World
 

@@ -38,11 +38,12 @@ JSON_HEADER: Final = "x-phone-secret"
 JSON_FIELDS: Final[Mapping[str, str]] = {
     "sender": "from",
     "text": "text",
-    "event_id": "id",
+    "id": "id",
     "handset_at": "received_at",
     "forwarded_at": "forwarded_at",
+    "heartbeat": "at",  # stands in a sign of life only
 }
-"""What an evaluation must be told of our plain JSON webhook: its field → ours. A heartbeat has `event: ping`."""
+"""What an evaluation must be told of our plain JSON webhook: its field → ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +146,8 @@ class Phone:
     def heartbeat(self, at: datetime) -> bytes:
         """The body of a sign of life.
 
-        smsgate has `system:ping`. SmsForwarder has no such event: the phone's scheduled task posts through the same
-        template, with the task's name as sender (inferred; the fact card knows no other way).
+        smsgate has `system:ping`. SmsForwarder has no such event and is better asked for its battery; a scheduled task
+        may post through the same template, with the task's name as sender (inferred; the fact card tells no more).
         """
         match self.app:
             case App.SMSFORWARDER:
@@ -401,7 +402,7 @@ def _time(text: str) -> datetime:
 
 
 def _offset_time(when: datetime) -> str:
-    """"2026-03-02T09:00:11.000+08:00": whole seconds with zero milliseconds."""
+    """ "2026-03-02T09:00:11.000+08:00": whole seconds with zero milliseconds."""
     return when.astimezone(BEIJING).strftime("%Y-%m-%dT%H:%M:%S.000+08:00")
 
 

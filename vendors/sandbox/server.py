@@ -244,7 +244,7 @@ class _Incoming:
         self._url, self._headers, self._body = b"", list[tuple[bytes, bytes]](), bytearray()
 
     def on_message_begin(self) -> None:
-        self.in_head, self.head_bytes = True, 0
+        self.in_head = True
         self._begin()
 
     def on_url(self, url: bytes) -> None:
@@ -254,7 +254,7 @@ class _Incoming:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self.in_head = False
+        self.in_head, self.head_bytes = False, 0
         self.keep_alive = self.parser.should_keep_alive()
         self.expects_continue = any(
             name.lower() == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
@@ -283,6 +283,9 @@ def _connection(
             await _talk(reader, writer, answer)
         except (ConnectionError, TimeoutError, ssl.SSLError):
             pass  # the other side went away
+        except asyncio.CancelledError:
+            # We are being closed. Python 3.11's stream server asks a cancelled task for its exception and logs a crash.
+            pass
         finally:
             if task is not None:
                 connections.discard(task)

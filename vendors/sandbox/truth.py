@@ -255,7 +255,8 @@ class PanelTruth:
     forward_delay: Spread
     standby: float  # share of messages forwarded only when the phone wakes
     standby_delay: Spread
-    heartbeat_minutes: float
+    heartbeat_minutes: float  # 0: no signs of life
+    smsforwarder_heartbeats: bool  # whether that app posts them too, by a scheduled task
     controls_per_day: float  # SMS from other senders, seen on the phone: they tell how much the app misses
     down: tuple[Down, ...]
     consent_by: str
@@ -483,6 +484,7 @@ def _panel(part: _Part) -> PanelTruth:
         standby=part.share("standby", 0.0),
         standby_delay=part.spread("standby_delay", Spread(median=1800.0, sigma=0.6)),
         heartbeat_minutes=part.number("heartbeat_minutes", 2.0),
+        smsforwarder_heartbeats=part.yes("smsforwarder_heartbeats", default=False),
         controls_per_day=part.number("controls_per_day", 0.0),
         down=tuple(_down(each) for each in part.items("down")),
         consent_by=part.text("consent_by", "sandbox"),

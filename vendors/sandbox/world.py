@@ -22,12 +22,14 @@ from typing import Final
 
 import httpx
 
-from harness.domain import Carrier, Purpose, RecipientKind
+from harness.domain import Purpose
 from harness.text import new_token
-from vendors.sandbox.account import Account, Person, Refusal, Sending, claim_of
+from vendors.sandbox.account import Account, Refusal
 from vendors.sandbox.door import Claim, Counterpart, Door, FiledTemplate, PushOut, Reply, Review, Submission
-from vendors.sandbox.phones import JSON_FIELDS, JSON_HEADER, RETRY, Phone, Received, Stretch
-from vendors.sandbox.truth import App, FaultTruth, Honesty, Mode, PanelTruth, WorldTruth
+from vendors.sandbox.fate import LongRun, Sending, claim_of, long_run
+from vendors.sandbox.people import SERVICE, forwarder_rows, panel_rows, people_of
+from vendors.sandbox.phones import RETRY, Phone, Received
+from vendors.sandbox.truth import App, FaultTruth, Mode, WorldTruth
 
 Deliver = Callable[[httpx.Request], Awaitable[httpx.Response]]
 """Carries a request of the world's to the harness's inbox."""
@@ -35,21 +37,7 @@ Deliver = Callable[[httpx.Request], Awaitable[httpx.Response]]
 INBOX: Final = "http://inbox.sandbox"
 PATIENCE_SECONDS: Final = 30.0  # a push or post without an answer counts as failed after this
 
-MOST_PEOPLE: Final = 9000  # four digits make a sample number
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-PREFIXES: Final[Mapping[Carrier, tuple[str, ...]]] = {
-    Carrier.CHINA_MOBILE: ("138", "139", "150", "188", "198"),
-    Carrier.CHINA_UNICOM: ("130", "131", "155", "186", "196"),
-    Carrier.CHINA_TELECOM: ("133", "153", "189", "199"),
-    Carrier.CHINA_BROADNET: ("192",),
-}
-SERVICE: Final[Mapping[Carrier, str]] = {
-    Carrier.CHINA_MOBILE: "10086",
-    Carrier.CHINA_UNICOM: "10010",
-    Carrier.CHINA_TELECOM: "10000",
-    Carrier.CHINA_BROADNET: "10099",
-}
 
 
 class Fault(StrEnum):
@@ -93,19 +81,6 @@ class WorldLog:
     lost: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)  # kind, about: given up after the last try
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LongRun:
-    """A vendor's truth in the long run, outages aside: what estimates should come near."""
-
-    arrival: Mapping[Carrier, float]
-    false_receipts: Mapping[Carrier, float]  # of "delivered" claims on handsets, those that never arrived
-    missing_receipts: float
-    latency_median_seconds: Mapping[Carrier, float]
-    review_median_minutes: float
-    duplicates: float
-    altered: float
-
-
 @dataclass(slots=True, kw_only=True)
 class _Delivery:
     """Something on its way to the inbox, with its retry rule."""
@@ -139,7 +114,7 @@ class World:
         self.clock: Callable[[], datetime] = clock or (lambda: epoch)
         self.inbox_url = INBOX
         self.log = WorldLog()
-        self.people, self.phones = _people(truth.panel, epoch, self.chance)
+        self.people, self.phones = people_of(truth.panel, epoch, self.chance)
         self.accounts: dict[str, Account] = {}
         self.counterparts: dict[str, Counterpart] = {}
         for label, vendor in truth.vendors.items():
@@ -256,84 +231,17 @@ class World:
 
     def panel_rows(self) -> list[dict[str, str]]:
         """One row per recipient, as text: the columns of recipients.csv."""
-        panel = self.truth.panel
-        return [
-            {
-                "id": person.id,
-                "number": person.number,
-                "carrier": person.carrier.value,
-                "allotted_carrier": person.allotted_carrier.value,
-                "province": person.province,
-                "kind": person.kind.value,
-                "consent_by": panel.consent_by,
-                "consent_on": panel.consent_on.isoformat(),
-                "forwarder": person.phone.id if person.phone else "",
-                "spare": "yes" if person.spare else "no",
-                "tester": "yes" if person.tester else "no",
-                "cap_per_day": str(panel.cap_per_day) if panel.cap_per_day else "",
-                "since": panel.consent_on.isoformat(),
-                "age_band": _AGES[index % len(_AGES)],
-                "city": person.province,
-            }
-            for index, person in enumerate(self.people.values())
-        ]
+        return panel_rows(self.truth.panel, self.people.values())
 
     def forwarder_rows(self, phones_url: str | None = None) -> list[dict[str, str]]:
-        """One row per forwarder, as text: id, app, recipient, sim, secret, api, username, password, and for the plain
-        JSON app header, time_format and fields ("ours: theirs, …").
-
-        `phones_url`: base address of all phones on a real port; else each phone has its host name.
-        """
-        person = {each.phone.id: each for each in self.people.values() if each.phone}
-        fields = ", ".join(f"{ours}: {theirs}" for ours, theirs in JSON_FIELDS.items())
-        return [
-            {
-                "id": phone.id,
-                "app": phone.app.value,
-                "recipient": person[phone.id].id,
-                "sim": "1",
-                "secret": phone.secret,
-                "api": _api_url(phone, phones_url),
-                "username": "sms" if phone.app is App.SMSGATE else "",
-                "password": phone.password if phone.app is App.SMSGATE else "",
-                "header": JSON_HEADER if phone.app is App.JSON else "",
-                "time_format": "iso" if phone.app is App.JSON else "",
-                "fields": fields if phone.app is App.JSON else "",
-            }
-            for phone in self.phones.values()
-        ]
+        """One row per forwarder, as text: see `people.forwarder_rows`."""
+        return forwarder_rows(self.people.values(), phones_url)
 
     def truths(self, label: str, *, begin_hour: int = 9, end_hour: int = 20) -> LongRun:
-        """A vendor's long-run truth over the Beijing hours [begin, end), outages aside. Bulk is taken not to happen."""
+        """A vendor's long-run truth over the Beijing hours [begin, end), outages aside."""
+        ported = self.truth.panel.ported
         truth = self.accounts[label].truth
-        receipts = truth.receipts
-        made_up = {Honesty.ALL: 1.0, Honesty.ALL_BUT_KNOWN: 1.0, Honesty.SHARE: receipts.share}.get(receipts.kind, 0.0)
-        kept_back = made_up * receipts.kept_back
-        ported = 1 - self.truth.panel.ported * (1 - truth.ported)
-        arrival, false = dict[Carrier, float](), dict[Carrier, float]()
-        for carrier in Carrier:
-            minutes = range(begin_hour * 60, end_hour * 60)
-            bands = [band for band in truth.hours if band.carrier in (None, carrier)]
-            factor = 0.0
-            for minute in minutes:
-                here = 1.0
-                for band in bands:
-                    here *= band.arrival if band.begin <= minute < band.end else 1.0
-                factor += here / len(minutes)
-            sent = truth.arrival[carrier] * factor * ported
-            arrival[carrier] = sent * (1 - kept_back)
-            wrong = kept_back + (made_up - kept_back) * (1 - sent)
-            right = arrival[carrier]
-            false[carrier] = wrong / (wrong + right) if wrong + right else 0.0
-        return LongRun(
-            arrival=arrival,
-            false_receipts=false,
-            missing_receipts=receipts.missing,
-            latency_median_seconds={carrier: spread.median for carrier, spread in truth.latency.items()},
-            review_median_minutes=truth.review.minutes.median,
-            duplicates=truth.duplicates,
-            altered=truth.altered,
-        )
+        return long_run(truth, ported_share=ported, begin_hour=begin_hour, end_hour=end_hour)
 
     # Playing the agenda -----------------------------------------------------------------------------------------
 
@@ -483,9 +391,7 @@ class World:
     ) -> None:
         """An SMS reaches a phone; its app forwards it, late, twice or never."""
         panel = self.truth.panel
-        sms = Received(
-            id=next(self._sms_ids), sender=sender, text=text, at=at, scts=scts or at, is_control=is_control
-        )
+        sms = Received(id=next(self._sms_ids), sender=sender, text=text, at=at, scts=scts or at, is_control=is_control)
         noticed = phone.receive(sms)
         nth = self._forwarded[phone.id, text]
         self._forwarded[phone.id, text] += 1
@@ -522,10 +428,11 @@ class World:
         return timedelta(minutes=self.truth.panel.heartbeat_minutes)
 
     def _heartbeats(self, due: datetime) -> None:
-        """All phones give their sign of life at one instant; what is missed is not tried again."""
+        """All phones that give signs of life do so at one instant; what is missed is not tried again."""
+        scheduled = self.truth.panel.smsforwarder_heartbeats
         if due >= self._resumed_at:
             for phone in self.phones.values():
-                if not phone.down_at(due):
+                if (scheduled or phone.app is not App.SMSFORWARDER) and not phone.down_at(due):
                     self._heartbeat(phone, due)
         missed = max(0, (self._resumed_at - due) // self._beat)
         self._schedule(due + self._beat * (1 + missed), self._heartbeats)
@@ -625,9 +532,6 @@ def _fault(faults: FaultTruth, chance: Random) -> Fault | None:
     return None
 
 
-_AGES: Final = ("18-30", "31-45", "46-60", "60+")
-
-
 def _hand_over(batch: Sequence[Sending], at: datetime) -> None:
     for sending in batch:
         sending.handed_over_at = sending.handed_over_at or at
@@ -642,78 +546,3 @@ def _counterpart(wire: str, given: Mapping[str, Callable[[Door], Counterpart]]) 
         return given[wire]
     found: Callable[[Door], Counterpart] = importlib.import_module(f"vendors.sandbox.{wire}").Counterpart
     return found
-
-
-def _api_url(phone: Phone, phones_url: str | None) -> str:
-    if phone.app is App.JSON:
-        return ""
-    if phones_url:
-        return f"{phones_url.rstrip('/')}/{phone.id}"
-    return f"http://{phone.host}:{5000 if phone.app is App.SMSFORWARDER else 8080}"
-
-
-def _people(
-    panel: PanelTruth, epoch: datetime, chance: Callable[..., Random]
-) -> tuple[dict[str, Person], dict[str, Phone]]:
-    """Everybody on the panel, by number, and the phones by id. The same seed makes the same people."""
-    people, phones = dict[str, Person](), dict[str, Phone]()
-    carriers = list(panel.handsets) or [Carrier.CHINA_MOBILE]
-    wanted = [(carrier, RecipientKind.HANDSET, False) for carrier, n in panel.handsets.items() for _ in range(n)]
-    kinds = (
-        (RecipientKind.HANDSET, panel.spare, True),
-        (RecipientKind.INVALID, panel.invalid, False),
-        (RecipientKind.UNREACHABLE, panel.unreachable, False),
-        (RecipientKind.BLOCKED, panel.blocked, False),
-    )
-    for kind, n, spare in kinds:
-        wanted += [(carriers[index % len(carriers)], kind, spare) for index in range(n)]
-    if len(wanted) > MOST_PEOPLE:
-        raise ValueError(f"a panel has at most {MOST_PEOPLE} people, got {len(wanted)}")
-    seen = Counter[Carrier]()
-    for index, (carrier, kind, spare) in enumerate(wanted):
-        luck = chance("person", index)
-        others = [each for each in PREFIXES if each not in (carrier, Carrier.CHINA_BROADNET)]
-        allotted = luck.choice(others) if luck.random() < panel.ported else carrier
-        number = f"+86{luck.choice(PREFIXES[allotted])}0000{1000 + index:04d}"
-        phone = None
-        if kind is RecipientKind.HANDSET:
-            phone = _phone(panel, epoch, luck, f"phone-r{index + 1:03d}", number, carrier, seen[carrier])
-            phones[phone.id] = phone
-            seen[carrier] += 1
-        people[number] = Person(
-            id=f"r{index + 1:03d}",
-            number=number,
-            carrier=carrier,
-            allotted_carrier=allotted,
-            kind=kind,
-            province=panel.provinces[index % len(panel.provinces)],
-            phone=phone,
-            spare=spare,
-            tester=luck.random() < panel.testers,
-        )
-    return people, phones
-
-
-def _phone(
-    panel: PanelTruth, epoch: datetime, chance: Random, name: str, number: str, carrier: Carrier, nth: int
-) -> Phone:
-    app = chance.choices(list(panel.apps), weights=list(panel.apps.values()))[0]
-    offset, drift = chance.gauss(0.0, panel.clock_offset_seconds), chance.gauss(0.0, panel.clock_drift_ppm)
-    down = tuple(
-        Stretch(begin=each.begin.after(epoch), end=each.end.after(epoch), kind=each.kind)
-        for each in panel.down
-        if nth < each.phones and each.carrier in (None, carrier)
-    )
-    return Phone(
-        id=name,
-        number=number,
-        carrier=carrier,
-        app=app,
-        secret=f"{chance.getrandbits(128):032x}",
-        password=f"{chance.getrandbits(64):016x}",
-        epoch=epoch,
-        offset_seconds=offset,
-        drift_ppm=drift,
-        down=down,
-    )
-

@@ -97,6 +97,7 @@ class View:
     content_checks: Frame
     failures: Frame
     others: Frame  # the other vendors' messages on this slice, for controls
+    planned: frozenset[str]  # scenarios that had cases for this vendor
     skipped: Mapping[str, Mapping[str, str]]  # scenario → why nothing was planned
     seed: int
 
@@ -169,7 +170,8 @@ def rate_of(y: ArrayLike, frame: Frame) -> Estimate | NotEnough:
 def by_hour(frame: Frame, hit: ArrayLike) -> tuple[Floats, Floats]:
     """Hits and trials of each hour of the run that has any."""
     _, index = np.unique(np.floor(frame["sent_at"].to_numpy() / 3600.0), return_inverse=True)
-    return np.bincount(index, weights=np.asarray(hit, dtype=float)), np.bincount(index).astype(float)
+    hits: Floats = np.bincount(index, weights=np.asarray(hit, dtype=np.float64)).astype(np.float64)
+    return hits, np.bincount(index).astype(np.float64)
 
 
 def cases_of(frame: Frame, first: ArrayLike | None = None) -> Sequence[str]:
@@ -324,6 +326,7 @@ def _whole(evidence: Evidence, vendor: str) -> View:
         content_checks=own(evidence.content_checks),
         failures=own(evidence.failures),
         others=evidence.messages[(evidence.messages["vendor"] != vendor).to_numpy()],
+        planned=run.planned.get(vendor, frozenset()),
         skipped={skip.scenario: skip.because for skip in run.skipped if skip.vendor == vendor},
         seed=run.began.seed,
     )
@@ -352,7 +355,7 @@ def take(one: Measure, view: View) -> Told:
     """Take a measure; where nothing was there to measure, say whether the vendor lacks it or nobody asked."""
     raw = one.take(view)
     told = raw if isinstance(raw, Told) else Told(answer=raw)
-    if isinstance(told.answer, NotEnough) and one.scenarios and not view.slice:
+    if isinstance(told.answer, NotEnough) and one.scenarios and not view.planned & set(one.scenarios):
         missing = [view.skipped[name] for name in one.scenarios if name in view.skipped]
         if len(missing) == len(one.scenarios):
             not_offered = missing[0].get("kind") == "not_offered"
@@ -363,6 +366,7 @@ def take(one: Measure, view: View) -> Told:
                     values={"because": missing[0].get("because", "")},
                 )
             )
+        return Told(answer=Absent(state=State.INSUFFICIENT, reason="not_planned"))
     return told
 
 

@@ -1,0 +1,269 @@
+"""Plays a run from its first fact to its last: in memory under virtual time, or over real sockets in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from harness import registry
+from harness.clock import Chance, LoopClock, RealClock, VirtualLoop, fresh_seed, real_nonce
+from harness.config import Evaluation
+from harness.content import shipped_texts
+from harness.domain import BEIJING
+from harness.errors import Complaint, ConfigError, LedgerError
+from harness.facts import Fact
+from harness.ledger.sqlite import SqliteLedger
+from harness.run.house import Contest, House, Surroundings, build, first_facts, load_scenarios, open_contest
+from harness.run.plan import Plan, make_plan
+from harness.run.questions import probe_real, probe_simulated
+from harness.run.wire import Wire
+
+Listener = Callable[[Fact], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """How a run ended. `because`: done, interrupted, …"""
+
+    run_id: str
+    because: str
+    folder: Path
+
+
+def seed_of(evaluation: Evaluation) -> int:
+    return evaluation.seed if evaluation.seed is not None else fresh_seed()
+
+
+def plan_of(evaluation: Evaluation, contest: Contest, *, seed: int, begins: datetime) -> Plan:
+    return make_plan(evaluation, contest.vendors, load_scenarios(evaluation), seed=seed, begins=begins)
+
+
+def name_of(evaluation: Evaluation, plan: Plan, begins: datetime) -> str:
+    """The run's id: when it begins, and a piece of what it does."""
+    return f"{begins.astimezone(BEIJING):%Y%m%d-%H%M}-{plan.digest[:6]}"
+
+
+def in_memory(evaluation: Evaluation) -> bool:
+    """Whether an evaluation is played against a simulated world in this process: a sandbox without endpoints."""
+    return evaluation.mode == "sandbox" and all(one.endpoint is None for one in evaluation.vendors.values())
+
+
+# --- in memory ------------------------------------------------------------------------------------------------------
+
+
+def sandbox_world(evaluation: Evaluation, folder: Path, *, seed: int, epoch: datetime) -> Any:
+    """The world an evaluation's sandbox vendors live in. Templates the evaluation names are on file there."""
+    truth = registry.sandbox("truth")
+    if evaluation.world is not None:
+        path = folder / evaluation.world
+        told = truth.read_truth(path.read_text(encoding="utf-8"), path.name)
+    else:
+        told = truth.read_truth(registry.sandbox_file("demo.yaml"), "demo.yaml")
+    world = registry.sandbox("world").World(told, seed=seed, epoch=epoch)
+    texts = shipped_texts()
+    for label, account in evaluation.vendors.items():
+        if label in world.accounts:
+            for content, template in account.templates.items():
+                world.file_template(label, template, texts[content].text, texts[content].purpose)
+    return world
+
+
+def virtual_epoch(begins: datetime) -> datetime:
+    """Midnight in Beijing before a run begins: day 1 of its world."""
+    local = begins.astimezone(BEIJING)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def play_in_memory(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    out: Path,
+    listen: Listener | None = None,
+    world: Any = None,
+    plug: Callable[[str, int], None] | None = None,
+    on_disk: bool = True,
+    seed: int | None = None,
+    on_ready: Callable[[House], None] | None = None,
+) -> Played:
+    """Plan and play a whole run against the simulated world, in virtual time.
+
+    Args:
+        folder: of the evaluation's files.
+        out: where the run's folder is made.
+        world: a world that lived before (crash tests); None makes a new one.
+        plug: for crash tests, see SqliteLedger.
+    """
+    seed = seed_of(evaluation) if seed is None else seed
+    begins = evaluation.begins or datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING).astimezone(UTC)
+    epoch = virtual_epoch(begins)
+    world = world or sandbox_world(evaluation, folder, seed=seed, epoch=epoch)
+    begin = max(0.0, (world.now() - epoch).total_seconds())
+    loop = VirtualLoop(begin)
+    clock = LoopClock(epoch, loop)
+    chance = Chance(seed)
+    contest = open_contest(evaluation, clock=clock, nonce=chance.nonces(f"run from {begin}"))
+    plan = plan_of(evaluation, contest, seed=seed, begins=begins)
+    run_id = name_of(evaluation, plan, begins)
+    run_folder = out / run_id
+    run_folder.mkdir(parents=True, exist_ok=True)
+    path = str(run_folder / "ledger.db") if on_disk else ":memory:"
+    ledger = SqliteLedger(path, run_id=run_id, inline=True, durable=False, plug=plug, exclusive=on_disk)
+    try:
+        because = loop.run_until_complete(
+            _play_virtual(evaluation, contest, plan, ledger, world, clock, epoch, listen, on_ready)
+        )
+    finally:
+        ledger.release()
+        _close(loop)
+    return Played(run_id=run_id, because=because, folder=run_folder)
+
+
+async def _play_virtual(
+    evaluation: Evaluation,
+    contest: Contest,
+    plan: Plan,
+    ledger: SqliteLedger,
+    world: Any,
+    clock: LoopClock,
+    epoch: datetime,
+    listen: Listener | None,
+    on_ready: Callable[[House], None] | None,
+) -> str:
+    world.clock = clock.now
+    if ledger.head().seq == 0:
+        ledger.put_recipients(evaluation.recipients)
+        await ledger.append(*first_facts(evaluation, contest, plan, clock.now()))
+    transport = registry.sandbox("server").WorldTransport(world)
+    house = build(
+        evaluation,
+        contest,
+        ledger,
+        Surroundings(
+            clock=clock,
+            transport=transport,
+            nonce=contest.tools.nonce,
+            probe_tls=lambda url, version: probe_simulated(transport, url, version),
+            lead=timedelta(0),
+        ),
+    )
+    if listen is not None:
+        ledger.listen(listen)
+    if on_ready is not None:
+        on_ready(house)
+    inbox = httpx.ASGITransport(app=house.inbox.app)
+    playing = asyncio.create_task(world.run(inbox.handle_async_request))
+    try:
+        because = await house.engine.run()
+    finally:
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+    await ledger.close()
+    return because
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.close()
+
+
+# --- real time ------------------------------------------------------------------------------------------------------
+
+
+async def play_for_real(
+    evaluation: Evaluation,
+    *,
+    out: Path,
+    run_id: str | None = None,
+    listen: Listener | None = None,
+    receive_only: bool = False,
+) -> Played:
+    """Plan and play a run, or resume one, over real sockets.
+
+    Args:
+        out: the folder of runs.
+        run_id: of a run to be resumed; None begins a new one.
+        receive_only: only the inbox, for late reports.
+    """
+    clock = RealClock()
+    contest = open_contest(evaluation, clock=clock, nonce=real_nonce)
+    fresh = run_id is None
+    plan: Plan | None = None
+    if fresh:
+        begins = max(clock.now(), evaluation.begins or clock.now())
+        plan = plan_of(evaluation, contest, seed=seed_of(evaluation), begins=begins)
+        run_id = name_of(evaluation, plan, begins)
+    folder = out / str(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not fresh and not (folder / "ledger.db").is_file():
+        raise LedgerError(f"{folder.name}: there is no run of that name in {out.name}. See `smsbench status`.")
+    ledger = SqliteLedger(folder / "ledger.db", run_id=run_id if fresh else None, exclusive=not receive_only)
+    transport = Wire()
+    try:
+        if plan is not None:
+            ledger.put_recipients(evaluation.recipients)
+            await ledger.append(*first_facts(evaluation, contest, plan, clock.now()))
+        surroundings = Surroundings(
+            clock=clock, transport=transport, nonce=real_nonce, probe_tls=probe_real, listens=True
+        )
+        house = build(evaluation, contest, ledger, surroundings)
+        if listen is not None:
+            ledger.listen(listen)
+        because = await _with_inbox(evaluation, house, receive_only=receive_only)
+    finally:
+        await ledger.close()
+        await transport.aclose()
+    return Played(run_id=ledger.run_id, because=because, folder=folder)
+
+
+async def _with_inbox(evaluation: Evaluation, house: House, *, receive_only: bool) -> str:
+    sockets = [_bind(evaluation.inbox.listen)]
+    config = uvicorn.Config(house.inbox.app, log_level="error", access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server.serve(sockets))
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        house.engine.stop()
+        stopped.set()
+
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stop)
+    try:
+        if receive_only:
+            await stopped.wait()
+            return "interrupted"
+        return await house.engine.run()
+    finally:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(one)
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def _bind(listen: str) -> socket.socket:
+    """The inbox's socket; connections wait in it until the server takes them. Raises ConfigError."""
+    host, _, port = listen.rpartition(":")
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        one.bind((host, int(port)))
+    except OSError as error:
+        one.close()
+        way_out = "Is another run using it? Choose another address under  inbox: {listen: …}"
+        raise ConfigError([Complaint(place="inbox.listen", problem=f"{listen}: {error}", way_out=way_out)]) from error
+    one.listen(1024)
+    one.setblocking(False)
+    return one

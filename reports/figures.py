@@ -1,0 +1,274 @@
+"""Findings as a reader sees them: value, interval, basis and picture, by vendor and carrier. Formatting, no judging.
+
+A finding without a number keeps its state and reason; nothing is drawn for it but the hatching of the unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from markupsafe import Markup
+
+from harness.domain import Carrier, State, Unit
+from harness.judge.result import Finding, MeasureInfo, Note, Result, Slice
+from harness.words import Words
+from reports import charts
+
+SHOWN_SLICES: Final = ("carrier", "subject", "expect")
+"""Slices every measure is shown by; others are shown for weighted measures, and stand whole in the CSV."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """A vendor as drawn: its name, the label of its account, and its place, which gives colour and marker."""
+
+    label: str
+    name: str
+    place: int
+    signet: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One finding, written out."""
+
+    state: State
+    value: str
+    interval: str
+    basis: str
+    reason: str
+    picture: Markup | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    label: str
+    left: str = ""  # what stands at the ends of the column's axis
+    right: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    head: str
+    party: Party | None
+    cells: tuple[Figure | None, ...]
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """One measure: a row a vendor, a column a slice. Or several measures: a row each, a column a vendor."""
+
+    measure: str
+    title: str
+    about: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A result on the desk with the words to tell it: what every part of a report asks."""
+
+    result: Result
+    words: Words
+
+    @cached_property
+    def parties(self) -> tuple[Party, ...]:
+        """Vendors in the order of their scorecards, then the rest."""
+        order = [card.vendor for card in self.result.scorecards]
+        order += [label for label in self.result.vendors if label not in order]
+        return tuple(
+            Party(label=label, name=self._name(label), place=place, signet=charts.signet(place))
+            for place, label in enumerate(order)
+        )
+
+    def _name(self, label: str) -> str:
+        info = self.result.vendors.get(label)
+        if info is None or not info.name:
+            return label
+        name = info.name.get(self.words.language) or next(iter(info.name.values()))
+        twins = sum(other.name == info.name for other in self.result.vendors.values())
+        return f"{name} ({label})" if twins > 1 else name
+
+    def party(self, label: str) -> Party:
+        for party in self.parties:
+            if party.label == label:
+                return party
+        return Party(label=label, name=label, place=len(self.parties), signet=charts.signet(len(self.parties)))
+
+    @cached_property
+    def _findings(self) -> Mapping[tuple[str, str, frozenset[tuple[str, str]]], Finding]:
+        return {(f.vendor, f.measure, frozenset(f.slice.items())): f for f in self.result.findings}
+
+    def finding(self, vendor: str, measure: str, slice: Slice) -> Finding | None:
+        return self._findings.get((vendor, measure, frozenset(slice.items())))
+
+    def slices(self, measure: str) -> Mapping[str, tuple[str, ...]]:
+        """By which keys a measure's findings are split, one key at a time, and into what; carriers in their order."""
+        found: dict[str, list[str]] = {}
+        for finding in self.result.findings:
+            if finding.measure == measure and len(finding.slice) == 1:
+                ((key, value),) = finding.slice.items()
+                if value not in found.setdefault(key, []):
+                    found[key].append(value)
+        order = [carrier.value for carrier in Carrier]
+        return {
+            key: tuple(sorted(values, key=lambda value: (order.index(value) if value in order else 9, value)))
+            for key, values in found.items()
+        }
+
+    # --- words -------------------------------------------------------------------------------------------------------
+
+    def note(self, note: Note | None) -> str:
+        """A note's sentence, with vendors called by name."""
+        if note is None:
+            return ""
+        values = {
+            key: self.party(value).name if isinstance(value, str) and value in self.result.vendors else value
+            for key, value in note.values.items()
+        }
+        for id in (note.id, f"reason.{note.id}"):
+            if id in self.words:
+                return self.words.sentence(id, values)
+        return self.words.sentence(note.id, values)
+
+    def measure(self, id: str) -> str:
+        return self.words.name("measure", id)
+
+    def about(self, id: str) -> str:
+        """What a measure is and of what it is a share."""
+        info = self.result.measures.get(id)
+        parts = [self.words(f"measure.{id}.about")] if f"measure.{id}.about" in self.words else []
+        if info is not None and info.denominator:
+            parts.append(self.words("of_what", denominator=info.denominator))
+        if info is not None and info.kpi:
+            parts.append(self.words("kpi_name", kpi=info.kpi))
+        return " ".join(parts)
+
+    def slice(self, slice: Slice) -> str:
+        """Which part of the traffic, in words: 中国移动、验证码."""
+        if not slice:
+            return self.words("all")
+        return self.words.listed(self.slice_value(key, value) for key, value in slice.items())
+
+    def slice_value(self, key: str, value: str) -> str:
+        for vocabulary in (key, f"slice.{key}"):
+            if f"{vocabulary}.{value}" in self.words:
+                return self.words(f"{vocabulary}.{value}")
+        return f"{self.words.name('slice', key)} {value}"
+
+    def unit(self, measure: str) -> Unit:
+        info = self.result.measures.get(measure)
+        return Unit.RATIO if info is None else info.unit
+
+    # --- findings ----------------------------------------------------------------------------------------------------
+
+    def figure(self, finding: Finding | None, ends: tuple[float, float] | None = None) -> Figure | None:
+        """A finding written out; with `ends` of an axis it is drawn as well. None: there is no such finding."""
+        if finding is None:
+            return None
+        place = self.party(finding.vendor).place
+        estimate, unit = finding.estimate, self.unit(finding.measure)
+        reason = self.note(finding.reason)
+        evidence = self.evidence(finding.evidence, finding.evidence_count)
+        if estimate is None:
+            text = self.words.name("state", finding.state)
+            picture = charts.interval(None, place, 0, 1, text) if ends else None
+            return Figure(
+                state=finding.state, value=text, interval="", basis="", reason=reason, picture=picture, evidence=evidence
+            )  # fmt: skip
+        value = self.words.value(estimate.value, unit)
+        interval = self.words.interval(estimate.low, estimate.high, unit)
+        bar = charts.Bar(estimate.value, estimate.low, estimate.high)
+        return Figure(
+            state=finding.state,
+            value=value,
+            interval=interval,
+            basis=self.basis(finding),
+            reason=reason,
+            picture=charts.interval(bar, place, *ends, f"{value} ({interval})") if ends else None,
+            evidence=evidence,
+        )
+
+    def basis(self, finding: Finding) -> str:
+        """On how much a value rests: n, effective n, handsets, days, and for whom it speaks."""
+        estimate, words = finding.estimate, self.words
+        if estimate is None:
+            return ""
+        if finding.state is State.ATTESTED:
+            return words("state.attested")
+        parts = [f"n {words.count(estimate.n)}"]
+        if round(estimate.n_eff) != estimate.n:
+            parts.append(words("basis.effective", n_eff=words.count(round(estimate.n_eff, 1))))
+        if estimate.handsets is not None:
+            parts.append(words("basis.handsets", n=estimate.handsets))
+        if estimate.days is not None:
+            parts.append(words.days(estimate.days))
+        parts.append(words.name("scope", estimate.scope))
+        return " · ".join(parts)
+
+    def evidence(self, ids: Sequence[str], count: int = 0, most: int = 3) -> str:
+        """The first few case ids, and how many there are in all."""
+        if not ids:
+            return ""
+        shown, of = ", ".join(ids[:most]), max(count, len(ids))
+        return shown if of <= most else self.words("evidence.first", ids=shown, count=of)
+
+    def ends(self, measure: str, findings: Iterable[Finding]) -> tuple[float, float]:
+        """The ends of an axis on which all of these find room."""
+        estimates = [f.estimate for f in findings if f.estimate is not None]
+        known = [x for e in estimates for x in (e.value, e.low, e.high) if x is not None]
+        lows = [e.low for e in estimates if e.low is not None]
+        if self.unit(measure) is Unit.SHARE:
+            return charts.share_ends(lows, [e.high for e in estimates if e.high is not None])
+        return 0.0, charts.round_end(known)
+
+    def by_slice(self, measure: str, key: str, *, drawn: bool) -> Matrix:
+        """A measure for every vendor, on all traffic and on each value of one slice."""
+        values = self.slices(measure).get(key, ())
+        wanted: list[Slice] = [{}, *({key: value} for value in values)]
+        found = [[self.finding(party.label, measure, slice) for slice in wanted] for party in self.parties]
+        ends = self.ends(measure, (f for row in found for f in row if f is not None)) if drawn else None
+        unit = self.unit(measure)
+        left, right = (self.words.value(end, unit) for end in ends) if ends else ("", "")
+        return Matrix(
+            measure=measure,
+            title=self.measure(measure),
+            about=self.about(measure),
+            columns=tuple(Column(label=self.slice(slice), left=left, right=right) for slice in wanted),
+            rows=tuple(
+                Row(head=party.name, party=party, cells=tuple(self.figure(f, ends) for f in row))
+                for party, row in zip(self.parties, found, strict=True)
+            ),
+        )
+
+    def by_vendor(self, measures: Sequence[str]) -> Matrix:
+        """Several measures on all traffic: a row a measure, a column a vendor."""
+        return Matrix(
+            measure="",
+            title="",
+            about="",
+            columns=tuple(Column(label=party.name) for party in self.parties),
+            rows=tuple(
+                Row(
+                    head=self.measure(measure),
+                    party=None,
+                    about=self.about(measure),
+                    cells=tuple(self.figure(self.finding(party.label, measure, {})) for party in self.parties),
+                )
+                for measure in measures
+            ),
+        )
+
+    def measures_of(self, criterion: str) -> list[str]:
+        """A criterion's measures that have a finding, in the document's order."""
+        told = {finding.measure for finding in self.result.findings}
+        return [id for id, info in self.result.measures.items() if info.criterion == criterion and id in told]
+
+    def info(self, measure: str) -> MeasureInfo | None:
+        return self.result.measures.get(measure)
