@@ -6,7 +6,7 @@ Both languages have the same ids and placeholders. A missing id is a KeyError, n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -113,9 +113,9 @@ class Words:
         entry = self._entries.get(f"{vocabulary}.{word}")
         return word if entry is None else entry.text
 
-    def listed(self, items: Sequence[str] | object) -> str:
+    def listed(self, items: Iterable[str]) -> str:
         """Several things in a row: 甲、乙 · A, B."""
-        return self("list.separator").join(str(item) for item in items)  # type: ignore[attr-defined]
+        return self("list.separator").join(items)
 
     # --- numbers -----------------------------------------------------------------------------------------------------
 

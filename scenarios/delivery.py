@@ -17,6 +17,7 @@ from harness.domain import Case, Purpose, Recipient
 from harness.run.board import Board, Brief, Step
 from scenarios.timetable import (
     MARKETING_PER_MONTH,
+    SECOND,
     by_carrier,
     deal,
     handsets,
@@ -57,8 +58,10 @@ class Delivery:
         """
         spacing = spacing_of(brief)
         texts = {purpose: able for purpose in brief.purposes if (able := texts_of(brief, purpose))}
+        if not texts:
+            return
         turns = {purpose: orders(tuple(able), chance) for purpose, able in texts.items()}
-        length = spacing * len(brief.contestants)  # to the first message of whatever may come next
+        length = spacing * len(brief.contestants) + SECOND  # to the first message of whatever may come next
         plain = in_random_turns([purpose for purpose in texts if purpose is not Purpose.MARKETING], chance)
         met: Counter[Purpose] = Counter()
         for phone, starts in _timetable(brief, chance, length):

@@ -54,20 +54,22 @@ def _rounds(
     """Each beat with its phones. `phase`: how far into a day's hours its first beat is."""
     for day, hours in enumerate(stretches(brief, brief.duration("over", brief.span), tail=every + phase)):
         beats = [hours.begin + phase + number * every for number in range(-(-hours.length // every))]
-        shift = day % len(phones)  # or the same phones would always have the mornings
-        yield from zip(beats, _panels(brief, [*phones[shift:], *phones[:shift]], len(beats)), strict=True)
+        yield from zip(beats, _panels(brief, of_carriers(phones), day, len(beats)), strict=True)
 
 
-def _panels(brief: Brief, phones: Sequence[Recipient], beats: int) -> list[list[Recipient]]:
+def _panels(brief: Brief, groups: Sequence[Sequence[Recipient]], day: int, beats: int) -> list[list[Recipient]]:
     """The phones of each beat of a day; where caps leave too few, the beat of that carrier is thinned evenly."""
     panels: list[list[Recipient]] = [[] for _ in range(beats)]
-    groups = of_carriers(phones)
     rooms = [[min(beats, room_per_day(brief, one, PER_PHONE_PER_DAY, SHARE)) for one in group] for group in groups]
     wanted = beats * brief.number("per_round", PER_ROUND)
     counts = deal(wanted, [1.0] * len(groups), [sum(room) for room in rooms])
     for rank, (group, room, count) in enumerate(zip(groups, rooms, counts, strict=True)):
-        shares = deal(count, [1.0] * len(group), room)
-        turns = [one for turn in range(beats) for one, share in zip(group, shares, strict=True) if turn < share]
+        first = day * count % len(group)  # go on where yesterday ended, or the same phones would have the mornings
+        order = [*range(first, len(group)), *range(first)]
+        shares = deal(count, [1.0] * len(group), [room[place] for place in order])
+        turns = [
+            group[place] for turn in range(beats) for place, share in zip(order, shares, strict=True) if turn < share
+        ]
         for number, phone in enumerate(turns):
             panel = panels[int((number + (rank + 0.5) / len(groups)) * beats / count)]
             if phone not in panel:

@@ -20,6 +20,7 @@ from scenarios.waiting import waits
 
 T = TypeVar("T")
 
+SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)
 LEAST_SPACING: Final = MINUTE  # a message may harm the next one to the same phone (statistics.md 4.1)
 SPACING: Final = timedelta(seconds=75)
@@ -56,7 +57,7 @@ def stretches(brief: Brief, over: timedelta | None = None, tail: timedelta = tim
     while (opens := _at(day, brief.hours.begin)) < ends:
         closes = _at(day, brief.hours.end)
         first, last = max(opens, begins), min(closes, ends) - tail
-        if first < last:
+        if last - first >= SECOND:
             result.append(Stretch(first, last, whole=opens >= begins and closes <= ends))
         day += timedelta(days=1)
     return result
@@ -73,10 +74,10 @@ def moments(within: Sequence[Stretch], count: int, phase: float, apart: timedelt
     """
     total = sum((one.length for one in within), timedelta(0))
     if apart and total:
-        count = min(count, max(1, total // apart))
+        count = min(count, max(1, total // (apart + SECOND)))  # instants are cut to whole seconds
     found, index, before = [], 0, timedelta(0)
     for number in range(count if total else 0):
-        place = total * ((number + phase) / count)
+        place = min(total * ((number + phase) / count), total - SECOND)
         while index < len(within) - 1 and place >= before + within[index].length:
             before += within[index].length
             index += 1

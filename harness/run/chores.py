@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from harness.config import Evaluation, Forwarder
 from harness.domain import BEIJING, InDoubt, Recipient, ReportSource
 from harness.facts import CallFailed, FindRecord, HeartbeatReceived, InboundReceived, SendSettled
 from harness.ledger import Entry, Ledger
+from harness.matching import Leg
 from harness.run.board import Board
 from harness.run.handsets import ask_clock, can_be_asked
 from harness.run.inbox import People, report_fact
@@ -38,12 +39,12 @@ class Chores:
         people: People,
         recipients: Mapping[str, Recipient],
         redactor: Redactor,
-        in_doubt: Callable[[], Iterator[tuple[Board, int]]],
+        doubts: Doubts,
     ) -> None:
         self._evaluation, self._ledger, self._clock = evaluation, ledger, clock
         self._vendors, self._lines, self._phones = vendors, lines, phones
         self._people, self._recipients, self._redactor = people, recipients, redactor
-        self._in_doubt = in_doubt
+        self._doubts = doubts
 
     def start(self) -> list[asyncio.Task[None]]:
         tasks = []
@@ -105,21 +106,28 @@ class Chores:
 
     async def _settle(self, label: str, vendor: FindsRecords) -> None:
         """Look sends in doubt up in the vendor's own records. Never sends anything."""
-        tried: dict[tuple[str, int], int] = {}
+        turns: dict[Leg, int] = {}
         while True:
-            await asyncio.sleep(60.0)
-            for board, leg in list(self._in_doubt()):
-                if board.case.vendor == label:
-                    await self._settle_one(label, vendor, board, leg, tried)
+            due = [(at, leg) for leg in self._doubts.of(label) if (at := self._due(leg, turns)) is not None]
+            if not due:
+                await self._doubts.wait_for_more(label)
+                continue
+            at, leg = min(due)
+            await asyncio.sleep(max(0.0, (at - self._clock.now()).total_seconds()))
+            turns[leg] = turns.get(leg, 0) + 1
+            if (doubt := self._doubts.get(leg)) is not None:
+                await self._settle_one(label, vendor, doubt, leg.leg)
 
-    async def _settle_one(
-        self, label: str, vendor: FindsRecords, board: Board, leg: int, tried: dict[tuple[str, int], int]
-    ) -> None:
+    def _due(self, leg: Leg, turns: Mapping[Leg, int]) -> datetime | None:
+        board, turn = self._doubts.get(leg), turns.get(leg, 0)
+        if board is None or turn >= len(SETTLE_AFTER):
+            return None
+        return board.legs[leg.leg].intended_at + SETTLE_AFTER[turn]
+
+    async def _settle_one(self, label: str, vendor: FindsRecords, board: Board, leg: int) -> None:
         sent, person = board.legs[leg], self._recipients.get(board.case.recipient or "")
-        turn = tried.get((board.case.id, leg), 0)
-        if person is None or turn >= len(SETTLE_AFTER) or self._clock.now() < sent.intended_at + SETTLE_AFTER[turn]:
+        if person is None:
             return
-        tried[board.case.id, leg] = turn + 1
         day, draft = sent.intended_at.astimezone(BEIJING).date(), board.case.drafts[leg]
         carried = await self._lines[label].carry(lambda: vendor.find_records(person.number, day))
         if carried.trouble is not None:
@@ -153,9 +161,30 @@ class Chores:
         await self._ledger.append(Entry(body=body, at=self._clock.now(), recording=recording))
 
 
-def in_doubt(boards: Mapping[str, Board]) -> Iterator[tuple[Board, int]]:
-    """Sends whose outcome is still unknown."""
-    for board in boards.values():
-        for leg, sent in board.legs.items():
+class Doubts:
+    """Sends whose outcome is still unknown, kept up with every board."""
+
+    def __init__(self) -> None:
+        self._boards: dict[Leg, Board] = {}
+        self._more: dict[str, asyncio.Event] = {}
+
+    def take(self, board: Board) -> None:
+        """Look at a board that changed."""
+        for number, sent in board.legs.items():
+            leg = Leg(board.case.id, number)
             if isinstance(sent.outcome, InDoubt) and not sent.is_taken:
-                yield board, leg
+                self._boards[leg] = board
+                self._more.setdefault(board.case.vendor, asyncio.Event()).set()
+            else:
+                self._boards.pop(leg, None)
+
+    def of(self, vendor: str) -> list[Leg]:
+        return [leg for leg, board in self._boards.items() if board.case.vendor == vendor]
+
+    def get(self, leg: Leg) -> Board | None:
+        return self._boards.get(leg)
+
+    async def wait_for_more(self, vendor: str) -> None:
+        event = self._more.setdefault(vendor, asyncio.Event())
+        event.clear()
+        await event.wait()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -39,7 +39,7 @@ from harness.ledger import Entry, Ledger
 from harness.matching import Matcher
 from harness.run.board import Ask, Board, Close, Scenario, Send, Wait, fold
 from harness.run.brakes import Brakes, Go, Hold, Stop
-from harness.run.chores import Chores, in_doubt
+from harness.run.chores import Chores, Doubts
 from harness.run.inbox import sighting_fact
 from harness.run.lines import Carried, Line, Redactor
 from harness.run.questions import Asker
@@ -71,7 +71,8 @@ class Engine:
         crew: Crew,
         recipients: Mapping[str, Recipient],
         redactor: Redactor,
-        make_chores: Callable[[Callable[[], Iterator[tuple[Board, int]]]], Chores],
+        chores: Chores,
+        doubts: Doubts,
         lead: timedelta = LEAD,
         listens: bool = False,
     ) -> None:
@@ -91,7 +92,7 @@ class Engine:
         self._open = 0
         self._stopping: str | None = None
         self._failure: BaseException | None = None
-        self._chores = make_chores(lambda: in_doubt(self._boards))
+        self._chores, self._doubts = chores, doubts
 
     @property
     def boards(self) -> Mapping[str, Board]:
@@ -140,6 +141,7 @@ class Engine:
             if after is None or after is before:
                 continue
             self._boards[case_id] = after
+            self._doubts.take(after)
             self._open += (after.closed is None) - (before is not None and before.closed is None)
             touched.append(case_id)
         self._brakes.learn(fact, self._matcher)

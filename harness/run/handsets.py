@@ -212,8 +212,8 @@ def _read_json_post(forwarder: Forwarder, recipient: str, request: PushRequest) 
     body = _object(request.body)
 
     def at(name: str) -> str:
-        value: Any = body
-        for step in forwarder.fields.get(name, "").split(".") if name in forwarder.fields else ():
+        value: Any = body if name in forwarder.fields else None
+        for step in forwarder.fields.get(name, "").split("."):
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, dict | list | bool):
             raise _refused("unreadable", status=400)

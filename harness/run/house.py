@@ -19,8 +19,8 @@ from harness.domain import Recipient, Secret
 from harness.errors import Complaint, ConfigError
 from harness.facts import CasePlanned, Panellist, RunBegan, VendorEntry
 from harness.ledger import Entry, Ledger
-from harness.run.board import Board, Scenario
-from harness.run.chores import Chores
+from harness.run.board import Scenario
+from harness.run.chores import Chores, Doubts
 from harness.run.engine import LEAD, Crew, Engine
 from harness.run.inbox import Inbox, People
 from harness.run.lines import Line, Redactor
@@ -38,7 +38,6 @@ class Surroundings:
     probe_tls: TlsProbing
     lead: timedelta = LEAD
     listens: bool = False  # another process may write to the ledger
-    chores: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,20 +204,19 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         for label, vendor in contest.vendors.items()
     }
 
-    def make_chores(in_doubt: Callable[[], Iterator[tuple[Board, int]]]) -> Chores:
-        return Chores(
-            evaluation=evaluation,
-            ledger=ledger,
-            clock=surroundings.clock,
-            vendors=contest.vendors,
-            lines=lines,
-            phones=phones,
-            people=people,
-            recipients=recipients,
-            redactor=redactor,
-            in_doubt=in_doubt,
-        )
-
+    doubts = Doubts()
+    chores = Chores(
+        evaluation=evaluation,
+        ledger=ledger,
+        clock=surroundings.clock,
+        vendors=contest.vendors,
+        lines=lines,
+        phones=phones,
+        people=people,
+        recipients=recipients,
+        redactor=redactor,
+        doubts=doubts,
+    )
     engine = Engine(
         evaluation=evaluation,
         ledger=ledger,
@@ -226,7 +224,8 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         crew=Crew(vendors=contest.vendors, lines=lines, askers=askers, scenarios=load_scenarios(evaluation)),
         recipients=recipients,
         redactor=redactor,
-        make_chores=make_chores,
+        chores=chores,
+        doubts=doubts,
         lead=surroundings.lead,
         listens=surroundings.listens,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness import registry
 from harness.config import SCENARIOS
-from harness.domain import Accepted, Case, DeliveryState, InDoubt, Purpose, ReportSource, Subject, Ticket
+from harness.domain import Accepted, Case, DeliveryState, Hours, InDoubt, Purpose, ReportSource, Subject, Ticket
 from harness.facts import (
     AskStatistics,
     FindRecord,
@@ -144,10 +144,46 @@ def test_short_runs_and_narrow_hours_still_keep_the_rules(name: str, lasts: str,
     begin, end = within.hours.begin, within.hours.end
     assert all(in_hours(case.due, begin, end) for case in cases)
     assert all(gap >= timedelta(seconds=60) for gap in gaps_per_phone(cases))
-    assert name in ("opt_out", "soak", "statistics", "retention") or "min" in lasts or cases or name in NO_MESSAGES
 
 
-NO_MESSAGES = ("review", "transport", "statistics")
+@pytest.mark.parametrize(
+    "sender", ["delivery", "soak", "long_text", "content_filter", "blacklist", "opt_out", "retention"]
+)
+def test_a_run_of_an_hour_is_long_enough_to_send_something(sender: str):
+    assert [case for case in cases_of(sender, within=evaluation(lasts="61 min")) if case.drafts]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_is_wished_for_hours_gaps_and_the_marketing_rule_hold(name: str, data: st.DataObject):
+    vendors = data.draw(st.integers(1, 6))
+    within = evaluation(vendors=vendors, phones=6, testers=2)
+    begin = data.draw(st.integers(0, 22))
+    end = data.draw(st.integers(begin + 1, 23))
+    people = data.draw(st.lists(st.sampled_from(within.recipients), unique=True, max_size=18))
+    within = replace(
+        within,
+        begins=BEGINS + timedelta(seconds=data.draw(st.integers(0, 86_400)), microseconds=7),
+        lasts=timedelta(minutes=data.draw(st.integers(1, 40 * 1440))),
+        hours=Hours(begin=time(begin), end=time(end, 30)),
+        recipients=tuple(people),
+    )
+    wishes = {"messages": str(data.draw(st.integers(0, 400))), "spacing": f"{data.draw(st.integers(1, 600))} s"}
+    cases = [case for case in cases_of(name, wishes, within=within, seed=data.draw(st.integers(0, 99))) if case.drafts]
+    assert within.begins is not None
+    assert all(within.begins <= case.due < within.begins + within.lasts for case in cases)
+    assert all(in_hours(case.due, within.hours.begin, within.hours.end) for case in cases)
+    assert all(gap >= timedelta(seconds=60) for gap in gaps_per_phone(cases))
+    testers = {one.id for one in people if one.tester}
+    marketing: dict[str, list[datetime]] = {}
+    for case in cases:
+        if case.recipient and case.recipient not in testers:
+            marketing.setdefault(case.recipient, []).extend(
+                case.due for draft in case.drafts if draft.purpose is Purpose.MARKETING
+            )
+    for dues in marketing.values():
+        dues.sort()
+        assert all(third - first >= timedelta(days=29) for first, third in zip(dues, dues[2:], strict=False))
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------

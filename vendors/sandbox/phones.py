@@ -38,7 +38,8 @@ JSON_HEADER: Final = "x-phone-secret"
 JSON_FIELDS: Final[Mapping[str, str]] = {
     "sender": "from",
     "text": "text",
-    "id": "id",
+    "event_id": "id",
+    "scts": "scts",
     "handset_at": "received_at",
     "forwarded_at": "forwarded_at",
     "heartbeat": "at",  # stands in a sign of life only
@@ -138,6 +139,7 @@ class Phone:
                         "phone": self.id,
                         "from": sms.sender,
                         "text": sms.text,
+                        "scts": _offset_time(sms.scts),
                         "received_at": self.clock(sms.at).isoformat(timespec="milliseconds"),
                         "forwarded_at": self.clock(at).isoformat(timespec="milliseconds"),
                     }
