@@ -290,6 +290,11 @@ def load_evaluation(path: Path, environment: Mapping[str, str] | None = None) ->
     return _Loader(path.parent, located, environment).load()
 
 
+def process_environment() -> dict[str, str]:
+    """A copy of the process's environment."""
+    return dict(os.environ)
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")

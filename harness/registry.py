@@ -133,3 +133,8 @@ def sandbox(name: str) -> ModuleType:
 def sandbox_file(name: str) -> str:
     """A text file that ships with the sandbox."""
     return resources.files("vendors.sandbox").joinpath(name).read_text(encoding="utf-8")
+
+
+def starter_file(name: str) -> str:
+    """A commented file to start an evaluation from."""
+    return resources.files("harness").joinpath("starter", name).read_text(encoding="utf-8")

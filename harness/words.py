@@ -146,7 +146,7 @@ class Words:
         return _trimmed(f"{x:.1f}")
 
     def duration(self, seconds: float) -> str:
-        """A span in the unit that suits it: 0.35 s · 3.2 s · 4.5 min · 2.1 h · 3.4 d."""
+        """A span in the unit that suits it: 0.35 s · 90 s · 4.5 min · 2.1 h · 3.4 d."""
         factor, unit = _suiting(abs(seconds))
         return self(f"span.{unit}", x=_plain(seconds / factor))
 
@@ -259,7 +259,7 @@ _SPANS: Final = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), 
 def _suiting(seconds: float) -> tuple[float, str]:
     """Seconds in the unit that suits a span, and the unit's name."""
     for least, factor, name in _SPANS:
-        if seconds >= least:
+        if seconds >= least or (seconds and seconds % factor == 0):  # a round 60 s is 1 min; 90 s stay seconds
             return factor, name
     return 1.0, "seconds"
 

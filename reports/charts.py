@@ -71,9 +71,10 @@ def _short(value: object) -> str:
 
 
 def _svg(width: float, height: float, label: str, *children: object, kind: str = "panel") -> Markup:
+    """A picture. One without a label stands beside the words that say the same, and is hidden from readers aloud."""
+    told: dict[str, object] = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
     return tag(
-        "svg", *children, class_=kind, viewBox=f"0 0 {_short(width)} {_short(height)}", width=width, height=height,
-        role="img", aria_label=label,
+        "svg", *children, class_=kind, viewBox=f"0 0 {_short(width)} {_short(height)}", width=width, height=height, **told
     )  # fmt: skip
 
 
@@ -102,8 +103,8 @@ COLOURS: Final = len(_SHAPES)
 
 def sign(place: int, x: float = 0, y: float = 0, *, kind: str = "full") -> Markup:
     """A vendor's marker at a point: `full` for what was seen, `open` for what is claimed."""
-    shape = _SHAPES[place % COLOURS]
-    return tag("path", d=shape, transform=f"translate({_at(x, y)})", class_=f"m v{place % COLOURS} {kind}")
+    place %= COLOURS
+    return tag("use", href=f"#m{place}", x=x, y=y, class_=f"m v{place}" if kind == "full" else f"m v{place} {kind}")
 
 
 def signet(place: int) -> Markup:
@@ -111,29 +112,28 @@ def signet(place: int) -> Markup:
     return tag("svg", sign(place, 6, 6), class_="signet", viewBox="0 0 12 12", width=12, height=12, aria_hidden="true")
 
 
-HATCH: Final = Markup(
-    '<svg width="0" height="0" class="defs" aria-hidden="true"><defs><pattern id="hatch" width="6" height="6" '
+DEFINITIONS: Final = Markup(
+    '<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
+    + "".join(f'<path id="m{place}" d="{shape}"/>' for place, shape in enumerate(_SHAPES))
+    + '<pattern id="hatch" width="6" height="6" '
     'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#f3f1ec"/>'
     '<line x1="0" y1="0" x2="0" y2="6" stroke="#8d8778" stroke-width="1.6"/></pattern></defs></svg>'
 )
-"""The pattern of what is not known; stands once in a page."""
+"""The vendors' shapes and the pattern of what is not known; stands once in a page."""
 
 
 # --- bars in tables --------------------------------------------------------------------------------------------------
 
 
-def interval(bar: Bar | None, place: int, low: float, high: float, label: str) -> Markup:
+def interval(bar: Bar | None, place: int, low: float, high: float) -> Markup:
     """An interval between the ends of its column's axis; None is hatched from end to end."""
     height, middle = 14, 7
     if bar is None:
-        return _svg(
-            BAR, height, label, tag("rect", x=1, y=2, width=BAR - 2, height=10, class_="unknown"), kind="bar"
-        )  # fmt: skip
+        return _svg(BAR, height, "", tag("rect", x=1, y=2, width=BAR - 2, height=10, class_="unknown"), kind="bar")
     axis = Axis(low, high, 6, BAR - 6)
     left = axis(bar.low) if bar.low is not None else BAR - 6.0
     right = axis(bar.high) if bar.high is not None else BAR - 2.0
     parts = [
-        _path([f"M1 {middle}H{BAR - 1}"], class_="rail"),
         tag("rect", x=left, y=3.5, width=max(right - left, 1.5), height=7, class_=f"band v{place % COLOURS}"),
     ]
     if bar.high is None or bar.high > high:
@@ -142,30 +142,30 @@ def interval(bar: Bar | None, place: int, low: float, high: float, label: str) -
         parts.append(_path(["M6 2.5l-5 4.5l5 4.5"], class_=f"arrow v{place % COLOURS}"))
     if bar.value is not None:
         parts.append(sign(place, axis(bar.value), middle))
-    return _svg(BAR, height, label, *parts, kind="bar")
+    return _svg(BAR, height, "", *parts, kind="bar rail-behind")
 
 
-def mark(score: float | None, low: float, high: float, place: int, label: str, width: int = 150) -> Markup:
+def mark(score: float | None, low: float, high: float, place: int, width: int = 150) -> Markup:
     """A mark from 0 to 100 with its band. Without a score the band is hatched: not known, anywhere in between."""
     axis = Axis(0, 100, 5, width - 5)
     left, right = axis(low), axis(high)
     kind = f"band v{place % COLOURS}" if score is not None else "unknown"
     parts = [
-        _path(["M5 8H", str(width - 5), *(f"M{_short(axis(x))} 4v8" for x in (0, 50, 100))], class_="rail"),
+        _path([f"M5 8H{width - 5}", *(f"M{_short(axis(x))} 4v8" for x in (0, 50, 100))], class_="rail"),
         tag("rect", x=left, y=4, width=max(right - left, 1.5), height=8, class_=kind),
     ]
     if score is not None:
         parts.append(sign(place, axis(score), 8))
-    return _svg(width, 16, label, *parts, kind="bar")
+    return _svg(width, 16, "", *parts, kind="bar")
 
 
-def part(share: float, place: int, label: str) -> Markup:
+def part(share: float, place: int) -> Markup:
     """A probability as a filled length."""
     parts = [
         tag("rect", x=0, y=4, width=BAR, height=6, class_="rest"),
         tag("rect", x=0, y=4, width=BAR * share, height=6, class_=f"fill v{place % COLOURS}"),
     ]
-    return _svg(BAR, 14, label, *parts, kind="bar")
+    return _svg(BAR, 14, "", *parts, kind="bar")
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
@@ -229,11 +229,16 @@ def _on_curve(place: int, points: Sequence[Point], horizon: float, x: Axis, y: A
 
 
 def hours(
-    cells: Sequence[tuple[int, Bar | None]], place: int, low: float, up: Sequence[Tick], across: Sequence[Tick], label: str
+    cells: Sequence[tuple[int, Bar | None]],
+    place: int,
+    low: float,
+    up: Sequence[Tick],
+    across: Sequence[Tick],
+    label: str,
 ) -> Markup:
     """A share by hour of day, (hour, interval); hours without messages stay empty."""
-    height = 128.0
-    x = Axis(0, 24, LEFT, WIDTH - RIGHT)
+    height = 118.0
+    x = Axis(across[0].at, across[-1].at, LEFT, WIDTH - RIGHT)
     y = Axis(low, 1, height - BOTTOM, TOP)
     parts = _frame(height, x, y, across, up)
     whiskers, dots = [], []
@@ -266,16 +271,17 @@ def strip(
     `shares`: (day, hour) → share. `down`: (day, from hour, to hour) of each piece of an outage.
     """
     row = 13 if len(days) <= 16 else 8
-    height = TOP + row * len(days) + BOTTOM
-    x = Axis(0, 24, LEFT, WIDTH - RIGHT)
-    wide = x(1) - x(0)
+    height = TOP + row * len(days) + 20
+    x = Axis(across[0].at, across[-1].at, LEFT, WIDTH - RIGHT)
+    wide = x(across[0].at + 1) - x.begin
     shade: dict[int, list[str]] = {}
+    first, last = int(across[0].at), int(across[-1].at)
     for day in range(len(days)):
-        hour = 0
-        while hour < 24:
+        hour = first
+        while hour < last:
             level = _level(shares.get((day, hour)))
             run = 1
-            while hour + run < 24 and _level(shares.get((day, hour + run))) == level:
+            while hour + run < last and _level(shares.get((day, hour + run))) == level:
                 run += 1
             if level is not None:
                 box = f"M{_at(x(hour), TOP + row * day)}h{_short(wide * run)}v{row - 2}h-{_short(wide * run)}z"
@@ -285,6 +291,7 @@ def strip(
     rings = [
         f"M{_at(x(begin) - 1, TOP + row * day - 1)}H{_short(max(x(end), x(begin) + 2) + 1)}v{row}H{_short(x(begin) - 1)}z"
         for day, begin, end in down
+        if begin < last and end > first
     ]
     if rings:
         parts.append(_path(rings, class_="ring"))
@@ -294,7 +301,7 @@ def strip(
         for place, day in enumerate(days)
         if place % every == 0
     ]
-    parts += [tag("text", tick.label, x=x(tick.at), y=height - 8, class_="t mid") for tick in across]
+    parts += [tag("text", tick.label, x=x(tick.at), y=height - 5, class_="t mid") for tick in across]
     return _svg(WIDTH, height, label, *parts)
 
 
@@ -418,6 +425,15 @@ def round_end(highs: Iterable[float]) -> float:
         return 1.0
     power = 10.0 ** floor(log10(most))
     return next((step * power for step in (1, 2, 5) if step * power >= most), 10 * power)
+
+
+_SPAN_ENDS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000)
+
+
+def span_end(highs: Iterable[float]) -> float:
+    """The next round span, in seconds, at or above all of these: 5 s, 30 s, 10 min, 2 h, 1 d."""
+    most = max(highs, default=1.0)
+    return next((float(end) for end in _SPAN_ENDS if end >= most), round_end([most]))
 
 
 def ticks(places: Iterable[float], label: Callable[[float], str]) -> list[Tick]:

@@ -5,20 +5,15 @@ A finding without a number keeps its state and reason; nothing is drawn for it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
-
 from markupsafe import Markup
 
 from harness.domain import Carrier, State, Unit
 from harness.judge.result import Finding, MeasureInfo, Note, Result, Slice
 from harness.words import Words
 from reports import charts
-
-SHOWN_SLICES: Final = ("carrier", "subject", "expect")
-"""Slices every measure is shown by; others are shown for weighted measures, and stand whole in the CSV."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +31,9 @@ class Figure:
     """One finding, written out."""
 
     state: State
+    known: bool
     value: str
-    interval: str
+    interval: str  # empty where the value is exact
     basis: str
     reason: str
     picture: Markup | None
@@ -47,6 +43,7 @@ class Figure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     label: str
+    signet: Markup | None = None
     left: str = ""  # what stands at the ends of the column's axis
     right: str = ""
 
@@ -57,6 +54,8 @@ class Row:
     party: Party | None
     cells: tuple[Figure | None, ...]
     about: str = ""
+    left: str = ""  # what stands at the ends of the row's axis
+    right: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,20 +177,25 @@ class Desk:
         evidence = self.evidence(finding.evidence, finding.evidence_count)
         if estimate is None:
             text = self.words.name("state", finding.state)
-            picture = charts.interval(None, place, 0, 1, text) if ends else None
+            picture = charts.interval(None, place, 0, 1) if ends else None
             return Figure(
-                state=finding.state, value=text, interval="", basis="", reason=reason, picture=picture, evidence=evidence
+                state=finding.state, known=False, value=text, interval="", basis="", reason=reason, picture=picture,
+                evidence=evidence,
             )  # fmt: skip
+        exact = estimate.value is not None and estimate.low == estimate.value == estimate.high
         value = self.words.value(estimate.value, unit)
-        interval = self.words.interval(estimate.low, estimate.high, unit)
+        if exact and unit is Unit.SHARE and estimate.value in (0, 1) and estimate.handsets is None:
+            value = self.words("yes" if estimate.value else "no")
+        interval = "" if exact else self.words.interval(estimate.low, estimate.high, unit)
         bar = charts.Bar(estimate.value, estimate.low, estimate.high)
         return Figure(
             state=finding.state,
+            known=True,
             value=value,
             interval=interval,
             basis=self.basis(finding),
             reason=reason,
-            picture=charts.interval(bar, place, *ends, f"{value} ({interval})") if ends else None,
+            picture=charts.interval(bar, place, *ends) if ends and not exact else None,
             evidence=evidence,
         )
 
@@ -226,16 +230,16 @@ class Desk:
         lows = [e.low for e in estimates if e.low is not None]
         if self.unit(measure) is Unit.SHARE:
             return charts.share_ends(lows, [e.high for e in estimates if e.high is not None])
-        return 0.0, charts.round_end(known)
+        return 0.0, charts.span_end(known) if self.unit(measure) is Unit.SECONDS else charts.round_end(known)
 
-    def by_slice(self, measure: str, key: str, *, drawn: bool) -> Matrix:
+    def by_slice(self, measure: str, key: str) -> Matrix:
         """A measure for every vendor, on all traffic and on each value of one slice."""
         values = self.slices(measure).get(key, ())
         wanted: list[Slice] = [{}, *({key: value} for value in values)]
         found = [[self.finding(party.label, measure, slice) for slice in wanted] for party in self.parties]
-        ends = self.ends(measure, (f for row in found for f in row if f is not None)) if drawn else None
+        ends = self.ends(measure, (f for row in found for f in row if f is not None))
         unit = self.unit(measure)
-        left, right = (self.words.value(end, unit) for end in ends) if ends else ("", "")
+        left, right = (self.words.value(end, unit) for end in ends)
         return Matrix(
             measure=measure,
             title=self.measure(measure),
@@ -247,23 +251,26 @@ class Desk:
             ),
         )
 
-    def by_vendor(self, measures: Sequence[str]) -> Matrix:
-        """Several measures on all traffic: a row a measure, a column a vendor."""
+    def by_vendor(self, measures: Sequence[str], drawn: Container[str] = ()) -> Matrix:
+        """Several measures on all traffic: a row a measure, a column a vendor; some are drawn as well."""
         return Matrix(
             measure="",
             title="",
             about="",
-            columns=tuple(Column(label=party.name) for party in self.parties),
-            rows=tuple(
-                Row(
-                    head=self.measure(measure),
-                    party=None,
-                    about=self.about(measure),
-                    cells=tuple(self.figure(self.finding(party.label, measure, {})) for party in self.parties),
-                )
-                for measure in measures
-            ),
+            columns=tuple(Column(label=party.name, signet=party.signet) for party in self.parties),
+            rows=tuple(self._row(measure, drawn=measure in drawn) for measure in measures),
         )
+
+    def _row(self, measure: str, *, drawn: bool) -> Row:
+        found = [self.finding(party.label, measure, {}) for party in self.parties]
+        estimates = [f.estimate for f in found if f is not None and f.estimate is not None]
+        drawn = drawn and any(estimate.low != estimate.high for estimate in estimates)
+        ends = self.ends(measure, (f for f in found if f is not None)) if drawn else None
+        left, right = (self.words.value(end, self.unit(measure)) for end in ends) if ends else ("", "")
+        return Row(
+            head=self.measure(measure), party=None, about=self.about(measure), left=left, right=right,
+            cells=tuple(self.figure(f, ends) for f in found),
+        )  # fmt: skip
 
     def measures_of(self, criterion: str) -> list[str]:
         """A criterion's measures that have a finding, in the document's order."""

@@ -27,8 +27,10 @@ FEATURED: Final = (
     "latency.p90", "latency.p99", "latency.within_60_s", "stability.availability", "stability.bad_hour",
     "sender.tri_network", "cost.per_arrived", "review.time.p50", "review.within_5_min",
 )  # fmt: skip
-"""Measures drawn with pictures even when they carry no weight."""
-MOST_REVIEWS: Final = 60  # rows in the table of reviews; all of them stand in the document
+"""Measures drawn with pictures, and by carrier, even when they carry no weight."""
+SHOWN_SLICES: Final = ("carrier", "subject", "expect")
+"""What drawn measures are split by, and weighted ones by purpose as well; all other slices stand in the CSV."""
+MOST_REVIEWS: Final = 40  # rows in the table of reviews; all of them stand in the document
 FIVE_MINUTES: Final = 5.0
 
 
@@ -40,7 +42,7 @@ def render(result: Result, words: Words) -> bytes:
 def page(template: str, desk: Desk, **more: Any) -> str:
     """A template filled from a desk. Layout only happens there; all it shows is made here."""
     made = _environment().get_template(template)
-    return made.render(desk=desk, result=desk.result, words=desk.words, hatch=charts.HATCH, view=View(desk), **more)
+    return made.render(desk=desk, result=desk.result, words=desk.words, definitions=charts.DEFINITIONS, view=View(desk), **more)
 
 
 @cache
@@ -151,7 +153,6 @@ class Section:
     members: tuple[MemberRow, ...]
     groups: tuple[Group, ...]
     matrices: tuple[Matrix, ...]
-    plain: tuple[Matrix, ...]
     others: Matrix | None
 
 
@@ -193,9 +194,9 @@ class View:
             standing=card.standing,
             standing_word=words.name("ranking", card.standing),
             sentence=self.desk.note(card.verdict),
-            overall=self._mark_cell(party, card.overall, card.low, card.high, wide=True),
+            overall=self._mark_cell(party, card.overall, card.low, card.high, width=220),
             first=words("p_first", p=first) if first else words("p_first.none"),
-            first_picture=None if card.p_first is None else charts.part(card.p_first, party.place, first),
+            first_picture=None if card.p_first is None else charts.part(card.p_first, party.place),
             adapter=words("adapter.standing", standing=standing) if standing else "",
         )
 
@@ -220,8 +221,8 @@ class View:
             if flip.moved is None:
                 sentences.append(words("flip.never", leader=leader, challenger=challenger))
                 continue
-            up = [self._moved(id, points) for id, points in flip.changes.items() if points > 0]
-            down = [self._moved(id, -points) for id, points in flip.changes.items() if points < 0]
+            up = [self._moved(id, f"+{words.points(x)}") for id, x in flip.changes.items() if x > 0]
+            down = [self._moved(id, f"−{words.points(-x)}") for id, x in flip.changes.items() if x < 0]
             sentences.append(
                 words(
                     "flip.some", leader=leader, challenger=challenger, moved=words.points(flip.moved),
@@ -230,8 +231,8 @@ class View:
             )  # fmt: skip
         return sentences
 
-    def _moved(self, criterion: str, points: float) -> str:
-        return f"{self.words.name('criterion', criterion)} {self.words.points(points)}"
+    def _moved(self, criterion: str, points: str) -> str:
+        return f"{self.words.name('criterion', criterion)} {points}"
 
     # --- scorecard ---------------------------------------------------------------------------------------------------
 
@@ -241,24 +242,33 @@ class View:
         for criterion in self.result.criteria:
             if not criterion.weight:
                 continue
-            cells = tuple(self._cell_of(card, criterion.id) for card in self.result.scorecards)
-            title = self.words.name("criterion", criterion.id)
+            cells = tuple(self._cell_of(party.label, criterion.id) for party in self.desk.parties)
+            title = self.numbered(criterion.id)
             rows.append(
                 ScoreRow(id=criterion.id, title=title, weight=self.words.points(criterion.weight), cells=cells)
             )  # fmt: skip
         return rows
 
-    def overall(self) -> list[MarkCell]:
+    def numbered(self, criterion: str) -> str:
+        """A criterion's title with its number; what stands beside the weighted ones has none."""
+        weighted = [c.id for c in self.result.criteria if c.weight]
+        name = self.words.name("criterion", criterion)
+        return f"{weighted.index(criterion) + 1} {name}" if criterion in weighted else name
+
+    def overall(self) -> list[MarkCell | None]:
+        cards = {card.vendor: card for card in self.result.scorecards}
         return [
-            self._mark_cell(self.desk.party(card.vendor), card.overall, card.low, card.high)
-            for card in self.result.scorecards
+            self._mark_cell(party, card.overall, card.low, card.high) if (card := cards.get(party.label)) else None
+            for party in self.desk.parties
         ]
 
-    def _cell_of(self, card: Scorecard, criterion: str) -> MarkCell | None:
-        for mark in card.marks:
-            if mark.criterion == criterion:
-                return self.mark_of(card.vendor, mark)
-        return None
+    def _mark(self, vendor: str, criterion: str) -> Mark | None:
+        marks = (mark for card in self.result.scorecards if card.vendor == vendor for mark in card.marks)
+        return next((mark for mark in marks if mark.criterion == criterion), None)
+
+    def _cell_of(self, vendor: str, criterion: str) -> MarkCell | None:
+        mark = self._mark(vendor, criterion)
+        return None if mark is None else self.mark_of(vendor, mark)
 
     def mark_of(self, vendor: str, mark: Mark) -> MarkCell:
         return self._mark_cell(
@@ -268,16 +278,15 @@ class View:
 
     def _mark_cell(
         self, party: Party, score: float | None, low: float, high: float, *, source: str = "", reason: str = "",
-        evidence: str = "", wide: bool = False,
+        evidence: str = "", width: int = 130,
     ) -> MarkCell:  # fmt: skip
         words = self.words
         told = words.points(score) if score is not None else ""
-        band = f"{words.points(low)}–{words.points(high)}"
-        label = f"{party.name}: {told or words('unknown')} ({band})"
+        band = words("band", band=f"{words.points(low)}–{words.points(high)}") if low != high else words("band.exact")
         return MarkCell(
             party=party, score=told, band=band, source=source, reason=reason, evidence=evidence,
             source_word=words.name("source", source) if source else "",
-            picture=charts.mark(score, low, high, party.place, label, 220 if wide else 130),
+            picture=charts.mark(score, low, high, party.place, width),
         )  # fmt: skip
 
     # --- gates -------------------------------------------------------------------------------------------------------
@@ -318,36 +327,27 @@ class View:
         desk, words = self.desk, self.words
         criterion = next((c for c in self.result.criteria if c.id == id), None)
         weighted = {member.measure for member in criterion.members} if criterion else set()
-        matrices, plain, rest = [], [], []
+        matrices, rest = [], []
         for measure in desk.measures_of(id):
-            drawn = measure in weighted or measure in FEATURED
-            keys = [k for k in desk.slices(measure) if k in ("carrier", "subject", "expect")]
-            keys += ["purpose"] if measure in weighted and "purpose" in desk.slices(measure) else []
-            made = [desk.by_slice(measure, key, drawn=drawn) for key in keys]
-            if not made and drawn and desk.unit(measure) is not Unit.RATIO and self._has_interval(measure):
-                made = [desk.by_slice(measure, "", drawn=True)]
-            (matrices if drawn else plain).extend(made)
-            if not made:
+            split = desk.slices(measure) if measure in weighted or measure in FEATURED else {}
+            keys = [key for key in SHOWN_SLICES if key in split]
+            keys += ["purpose"] if measure in weighted and "purpose" in split else []
+            matrices += [desk.by_slice(measure, key) for key in keys]
+            if not keys:
                 rest.append(measure)
-        marks = [self._cell_of(card, id) for card in self.result.scorecards]
+        marks = [self._cell_of(party.label, id) for party in desk.parties]
         weight = words.points(criterion.weight) if criterion and criterion.weight else ""
         return Section(
             id=id,
-            title=words.name("criterion", id),
+            title=self.numbered(id),
             about=words(f"criterion.{id}.about") if f"criterion.{id}.about" in words else "",
             weight=weight,
             marks=tuple(mark for mark in marks if mark is not None),
             members=self._members(id),
             groups=tuple(group for group in self._groups(id) if group.panels or group.table),
             matrices=tuple(matrices),
-            plain=tuple(plain),
-            others=desk.by_vendor(rest) if rest else None,
+            others=desk.by_vendor(rest, weighted | set(FEATURED)) if rest else None,
         )
-
-    def _has_interval(self, measure: str) -> bool:
-        """Whether any vendor's figure has a width worth drawing."""
-        found = (self.desk.finding(party.label, measure, {}) for party in self.desk.parties)
-        return any(f is not None and f.estimate is not None and f.estimate.low != f.estimate.high for f in found)
 
     def _members(self, id: str) -> tuple[MemberRow, ...]:
         """How a criterion's marks came: each member's weight and scale, and every vendor's score on it."""
@@ -361,13 +361,12 @@ class View:
             if member.per:
                 title = f"{title} ({words('member.per', per=words.name('slice', member.per))})"
             cells: list[MarkCell | None] = []
-            for card in self.result.scorecards:
-                mark = next((m for m in card.marks if m.criterion == id), None)
+            for party in self.desk.parties:
+                mark = self._mark(party.label, id)
                 score = mark.members[place] if mark and place < len(mark.members) else None
-                party = self.desk.party(card.vendor)
                 cells.append(
                     None if score is None
-                    else self._mark_cell(party, score.score, score.low, score.high, source=score.source)
+                    else self._mark_cell(party, score.score, score.low, score.high, source=score.source, width=90)
                 )  # fmt: skip
             rows.append(
                 MemberRow(
@@ -410,7 +409,8 @@ class View:
         lows = [c.estimate.low for s in series for c in s.cells if c.estimate and c.estimate.low is not None]
         low, _ = charts.share_ends(lows, [1.0])
         up = charts.ticks((low, (low + 1) / 2, 1.0), words.share)
-        across = charts.ticks((0, 6, 12, 18, 24), lambda hour: f"{hour:.0f}")
+        told = [int(c.key) for s in series for c in s.cells if c.estimate is not None and c.key.isdigit()]
+        across = _hour_ticks(told)
         panels = []
         for one in series:
             party = self.desk.party(one.vendor)
@@ -427,7 +427,10 @@ class View:
 
     def _strips(self) -> Group:
         words, panels = self.words, []
-        for one in self._series("hour"):
+        series = self._series("hour")
+        told = [_beijing(cell.key) for one in series for cell in one.cells if cell.estimate is not None]
+        across = _hour_ticks([when.hour for when in told if when is not None])
+        for one in series:
             party = self.desk.party(one.vendor)
             whens = {cell.key: _beijing(cell.key) for cell in one.cells}
             known = sorted({when.date() for when in whens.values() if when is not None})
@@ -444,7 +447,6 @@ class View:
                 if outage.vendor == one.vendor and (outage.carrier is None or outage.carrier == one.carrier)
                 for piece in _pieces(outage.began, outage.ended or self.result.run.ended, days[0], len(days))
             ]
-            across = charts.ticks((0, 6, 12, 18, 24), lambda hour: f"{hour:.0f}")
             title = f"{words('chart.strip')}: {party.name} · {self._carrier(one.carrier)}"
             picture = charts.strip([f"{day:%m-%d}" for day in days], shares, down, across, title)
             n = words("panel.n", n=sum(cell.n for cell in one.cells))
@@ -480,10 +482,9 @@ class View:
     def _reviews(self) -> Group:
         words, panels = self.words, []
         most = max((max(entry.minutes or 0, entry.open_for) for entry in self.result.reviews), default=60.0)
-        wanted = ((1, "1"), (5, ""), (60, "60"), (1440, ""), (10080, ""))
-        across = [charts.Tick(at, words.minutes(at) if at != 5 else "") for at, _ in wanted]
+        across = charts.ticks((1, 60, 1440, 10080), words.minutes)
         keep = next((place for place, tick in enumerate(across) if tick.at >= most), len(across) - 1)
-        across = across[: max(keep, 2) + 1]
+        across = across[: max(keep, 1) + 1]
         line = charts.Tick(FIVE_MINUTES, words("chart.review.line"))
         for party in self.desk.parties:
             entries = [entry for entry in self.result.reviews if entry.vendor == party.label]
@@ -509,16 +510,17 @@ class View:
     def _review_table(self) -> Table | None:
         words = self.words
 
-        def telling(entry: ReviewEntry) -> tuple[bool, bool, float]:
-            return entry.verdict != "rejected", entry.minutes is not None, -entry.open_for
+        def telling(entry: ReviewEntry) -> tuple[int, bool, float]:
+            return self.desk.party(entry.vendor).place, entry.minutes is not None, -entry.open_for
 
-        entries = sorted(self.result.reviews, key=telling)
+        told = (entry for entry in self.result.reviews if entry.minutes is None or entry.verdict != "approved")
+        entries = sorted(told, key=telling)
         rows = tuple(
             (
                 self.desk.party(entry.vendor),
                 entry.case,
                 words.name("subject", entry.subject),
-                words("review.compliant") if entry.fault is None else words.name("fault", entry.fault),
+                words("review.compliant") if entry.fault is None else words.name("content", entry.fault),
                 words.minutes(entry.minutes) if entry.minutes is not None
                 else words("review.open_for", span=words.minutes(entry.open_for)),
                 words.name("review_verdict", entry.verdict) if entry.verdict else words("review.open"),
@@ -526,13 +528,14 @@ class View:
             )
             for entry in entries[:MOST_REVIEWS]
         )  # fmt: skip
-        note = words("table.cut", shown=len(rows), n=len(entries)) if len(entries) > len(rows) else ""
+        note = words("table.reviews", shown=len(rows), n=len(self.result.reviews))
         heads = ("vendor", "case", "subject", "review.draft", "review.time", "review.verdict", "review.reason")
         return self._table(heads, rows, note=note) if rows else None
 
     def _claims(self) -> Group:
         words, panels = self.words, []
-        values = ({}, *({"carrier": value} for value in self.desk.slices("arrival.rate").get("carrier", ())))
+        carriers = self.desk.slices("arrival.rate").get("carrier", ())
+        values: tuple[dict[str, str], ...] = tuple({"carrier": value} for value in carriers) or ({},)
         pairs = [
             [
                 (party.place, self._bar(party, "delivery.rate", slice), self._bar(party, "arrival.rate", slice))
@@ -820,6 +823,14 @@ def _beijing(key: str) -> datetime | None:
     except ValueError:
         return None
     return when.replace(tzinfo=BEIJING) if when.tzinfo is None else when.astimezone(BEIJING)
+
+
+def _hour_ticks(hours: Sequence[int]) -> list[charts.Tick]:
+    """The hours of day from the first to the last that hold anything, with a label every two or four hours."""
+    first, last = min(hours, default=0), max(hours, default=23) + 1
+    every = 2 if last - first <= 14 else 4
+    places = [*(hour for hour in range(first, last, every) if last - hour >= every), last]
+    return charts.ticks(places, lambda hour: f"{hour:.0f}")
 
 
 def _pieces(began: str, ended: str | None, first: Any, days: int) -> Iterable[tuple[int, float, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from harness.domain import Accepted, Recipient, Refused
+from harness.domain import Recipient, Refused
 from harness.facts import InboxSearched, Question, SearchInbox
 from harness.run.board import Ask, Board, Brief, Close, Send, Sent, Step, Wait
 
@@ -86,8 +86,7 @@ def follow(board: Board, now: datetime, leg: int = 0, due: datetime | None = Non
     )
     if now < deadline:
         return Wait(deadline)
-    left = isinstance(sent.outcome, Accepted) or sent.is_taken or step.because == ARRIVED
-    return Close("horizon" if left else "in_doubt")
+    return Close("horizon" if sent.is_taken or step.because == ARRIVED else "in_doubt")
 
 
 def ask_once(board: Board, now: datetime, question: Question) -> Step:

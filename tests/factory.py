@@ -394,6 +394,25 @@ class Scene:
         self.add(at, QuestionAnswered(question=question, answer=StatisticsTold(rows=tuple(rows))), case.id)
         return case
 
+    def own_counts(self, vendor: str, *, factor: float = 1.0, by_carrier: bool = True) -> list[StatisticsRow]:
+        """What an honest vendor would say of the first days, times a factor."""
+        vendors = {f.body.case.id: f.body.case for f in self.facts if isinstance(f.body, CasePlanned)}
+        until = 86_400 * max(1, int(self.days))
+        counts: dict[Carrier | None, int] = {}
+        for fact in self.facts:
+            if not isinstance(fact.body, SubmitAnswered) or not isinstance(fact.body.outcome, Accepted):
+                continue
+            case = vendors[fact.case_id or ""]
+            if case.vendor == vendor and fact.at < self.at(until):
+                carrier = self.carrier.get(case.recipient or "", Carrier.CHINA_MOBILE) if by_carrier else None
+                counts[carrier] = counts.get(carrier, 0) + 1
+        return [
+            StatisticsRow(
+                since=self.at(0), until=self.at(until), carrier=carrier, submitted=round(count * factor), delivered=None
+            )
+            for carrier, count in counts.items()
+        ]
+
     def check_content(self, vendor: str, *, fault: str, blocked: bool) -> None:
         case = self.plan(vendor, None, 10, scenario="content_filter", task={"fault": fault, "family": fault})
         answer = ContentChecked(verdict=ContentVerdict(blocked=blocked))

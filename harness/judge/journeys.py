@@ -71,6 +71,7 @@ Floats = NDArray[np.float64]
 
 DRIFT_PPM: Final = 20.0  # what a phone's clock may drift (statistics.md 2.4)
 HOUR: Final = 3600.0
+GREATEST_BOUND: Final = 5.0  # seconds; a clock known worse than that says less than our own
 HORIZON: Final = 3600.0  # seconds, where the run's settings say nothing
 SILENCE: Final = 240.0  # a phone without a sign of life for so long is down (design 2.20)
 
@@ -759,7 +760,9 @@ class _Messages:
         horizon = self.run.seconds("horizon_seconds", HORIZON)
         watched = ((frame["kind"] == RecipientKind.HANDSET.value) & (frame["outcome"] == "accepted")).to_numpy()
         alive, searched = frame["alive"].to_numpy(), frame["searched"].to_numpy()
+        # An app that forwards hours later is no late message: the phone's inbox had it when it was asked.
         late = frame["arrived_at"].to_numpy() - frame["sent_at"].to_numpy() > horizon
+        late &= ~(searched == True).astype(bool)  # noqa: E712
         seen = frame["sighting"].to_numpy()
         found = (seen == "intact") | ((searched == True) & (seen == None))  # noqa: E711, E712
         is_over = (frame["followed_for"].to_numpy() >= horizon) | frame["because"].isin(
@@ -817,7 +820,7 @@ def _intact(sent: str, seen: str) -> bool:
 def _silences(beats: Mapping[str, list[tuple[float, float | None, float | None]]], longest: float) -> Frame:
     """Stretches longer than `longest` seconds without a heartbeat, by phone, in order, open ones at both ends."""
     rows: list[tuple[str, float, float]] = []
-    for forwarder, heard in beats.items():
+    for forwarder, heard in sorted(beats.items()):
         at = np.unique([one[0] for one in heard])
         gaps = np.flatnonzero(np.diff(at) > longest)
         rows.append((forwarder, -np.inf, float(at[0]) - longest))
@@ -843,7 +846,7 @@ def _clock_by_hour(frame: Frame, rows: NDArray[Any], exchanges: Floats) -> Itera
         known = offset_from_exchanges(
             asked[near], phone[near], phone[near], heard[near], at=middle, drift_ppm=DRIFT_PPM
         )
-        if isinstance(known, ClockOffset):
+        if isinstance(known, ClockOffset) and known.bound <= GREATEST_BOUND:
             yield rows[hours == hour], ClockOffset(offset=known.offset, bound=known.bound + DRIFT_PPM * 1e-6 * HOUR / 2)
 
 
@@ -852,7 +855,7 @@ def _clock_at_all(frame: Frame, rows: NDArray[Any]) -> Iterator[tuple[NDArray[An
     pushed = rows[~frame["reconciled"].to_numpy()[rows]]
     sent, handset, seen = (frame[name].to_numpy()[pushed] for name in ("sent_at", "handset_at", "seen_at"))
     known = causal_bounds(sent, handset, seen)
-    if isinstance(known, ClockOffset):
+    if isinstance(known, ClockOffset) and known.bound <= GREATEST_BOUND:
         yield rows, known
 
 

@@ -47,7 +47,6 @@ _MIGRATIONS: Final[Sequence[tuple[str, str]]] = (
             digest BLOB NOT NULL
         );
         CREATE UNIQUE INDEX facts_dedupe ON facts (dedupe) WHERE dedupe IS NOT NULL;
-        CREATE INDEX facts_case ON facts (case_id) WHERE case_id IS NOT NULL;
         CREATE TABLE recordings (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE recipients (id TEXT PRIMARY KEY, body TEXT NOT NULL);
         CREATE TRIGGER facts_stay BEFORE UPDATE ON facts BEGIN SELECT RAISE(ABORT, 'facts are append-only'); END;
@@ -147,6 +146,7 @@ class SqliteLedger:
         )
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        db.execute("PRAGMA cache_size = -65536")
         if read_only:
             db.execute("PRAGMA query_only = ON")
         return db
@@ -254,8 +254,7 @@ class SqliteLedger:
             if self._plug:
                 self._plug("before", self._commits)
             self._db.execute("BEGIN IMMEDIATE")
-            last = self._db.execute("SELECT max(seq) FROM facts").fetchone()[0] or 0
-            if last != seq:  # another process (receive beside run) wrote meanwhile
+            if not self._inline:  # another process (receive beside run) may have written meanwhile
                 seq, digest = self._last()
             for group in groups:
                 group.facts = []

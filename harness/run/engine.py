@@ -214,17 +214,18 @@ class Engine:
                 self._advance(case_id)
 
     async def _until_next(self) -> None:
-        timeout = None
-        if self._agenda:
-            timeout = max(0.0, (self._agenda[0][0] - self._lead - self._clock.now()).total_seconds())
-        if timeout is None and not self._tasks and not self._listens:
+        if not self._agenda and not self._tasks and not self._listens:
             # Open cases, and nothing will ever wake them: a scenario's fault, told instead of hanging.
             raise RuntimeError(f"{self._open} cases are open and none waits for anything")
+        alarm = None
+        if self._agenda:
+            seconds = (self._agenda[0][0] - self._lead - self._clock.now()).total_seconds()
+            alarm = asyncio.get_running_loop().call_later(max(0.0, seconds), self._news.set)
         try:
-            async with asyncio.timeout(timeout):
-                await self._news.wait()
-        except TimeoutError:
-            pass
+            await self._news.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
     async def _drain(self) -> None:
         """Let what is on its way come to its end."""

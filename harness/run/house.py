@@ -116,13 +116,16 @@ def load_scenarios(evaluation: Evaluation) -> dict[str, Scenario]:
 
 
 def redactor_of(evaluation: Evaluation) -> Redactor:
-    """Knows every secret of the evaluation."""
+    """Knows every secret and number of the evaluation."""
     values: list[str | Secret | None] = []
     for vendor in evaluation.vendors.values():
         values += vendor.credentials.values()
     for forwarder in evaluation.forwarders.values():
         values += (forwarder.secret, forwarder.password)
-    return Redactor(secrets=[value.reveal() for value in values if isinstance(value, Secret)])
+    return Redactor(
+        secrets=[value.reveal() for value in values if isinstance(value, Secret)],
+        numbers=[one.number for one in evaluation.recipients],
+    )
 
 
 def first_facts(evaluation: Evaluation, contest: Contest, plan: Plan, at: datetime) -> Iterator[Entry]:

@@ -184,17 +184,17 @@ class Inbox:
         noted: dict[str, Any] = {
             "method": request.method,
             "path": request.path,
-            "query": self._redactor.text(request.query),
-            "headers": {name: self._redactor.text(value) for name, value in request.headers.items()},
+            "query": request.query,
+            "headers": dict(request.headers),
             "body_sha256": hashlib.sha256(request.body).hexdigest(),
         }
         try:
-            noted["body"] = self._redactor.text(request.body.decode())
+            noted["body"] = request.body.decode()
         except UnicodeDecodeError:
             # Masked as Latin-1, so that a number in a wrongly encoded body does not get through either.
             masked = self._redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
             noted["body_base64"] = base64.b64encode(masked).decode()
-        return json.dumps(noted, ensure_ascii=False, separators=(",", ":")).encode()
+        return self._redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":"))).encode()
 
     # --- vendors ----------------------------------------------------------------------------------------------------
 

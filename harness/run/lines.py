@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -27,8 +27,11 @@ T = TypeVar("T")
 
 RECORDED_BODY: Final = 16_384  # bytes of a body kept in a recording
 DEADLINE: Final = 30.0  # seconds for one request, all told
-_NUMBER: Final = re.compile(r"(?<![0-9])((?:\+|%2B|%252B|00)?86)?(1[3-9]\d)(\d{6})(\d{2})(?![0-9])")
-"""A mainland mobile number wherever one stands, known or not, in any spelling of the country code."""
+_NUMBER: Final = re.compile(
+    r"(?:(?<![0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))((?:\+|%2B|%252B|00)?86)?(1[3-9]\d)(\d{6})(\d{2})(?![0-9])"
+)
+"""A mainland mobile number wherever one stands, known or not, in any spelling of the country code; also after %22."""
+_LONG_DIGITS: Final = re.compile(r"\d{12,}")
 MOST_REQUESTS: Final = 60  # of one flow: paging ends somewhere
 
 
@@ -47,21 +50,33 @@ class Redactor:
     """Takes secrets and phone numbers out of what is recorded, in every spelling that goes over a wire."""
 
     secrets: Iterable[str] = ()
+    numbers: Iterable[str] = ()  # E.164, of the panel: masked even inside longer runs of digits
     _words: dict[str, str] = field(default_factory=dict)
     _pattern: re.Pattern[str] | None = None
+    _known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for secret in self.secrets:
             if len(secret) >= 4:
                 for spelling in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
                     self._words[spelling] = "•••"
+        self._known = frozenset(number[-11:] for number in self.numbers)
         longest_first = sorted(self._words, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def text(self, text: str) -> str:
         if self._pattern is not None:
             text = self._pattern.sub("•••", text)
-        return _NUMBER.sub(lambda found: f"{found[1] or ''}{found[2]}******{found[4]}", text)
+        text = _NUMBER.sub(lambda found: f"{found[1] or ''}{found[2]}******{found[4]}", text)
+        return _LONG_DIGITS.sub(self._long_digits, text)
+
+    def _long_digits(self, found: re.Match[str]) -> str:
+        digits = found[0]
+        for begin in range(len(digits) - 10):
+            if (one := digits[begin : begin + 11]) in self._known:
+                digits = digits.replace(one, f"{one[:3]}******{one[-2:]}")
+                break
+        return digits
 
 
 class Limiter:
@@ -110,20 +125,29 @@ class Line:
             again: whether a second try is allowed at all.
         """
         attempt = _Attempt(self, planned_at or self._clock.now())
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(lambda error: again and _is_safe_again(error, attempt)),
-            stop=tenacity.stop_after_attempt(self._tries),
-            wait=_wait,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
         result: T | None = None
         trouble: VendorTrouble | None = None
         try:
-            result = await retrying(attempt.run, begin)
+            result = await attempt.run(begin)
         except VendorTrouble as error:
             trouble = error
+        if trouble is not None and again and _is_safe_again(trouble, attempt):
+            await asyncio.sleep(_pause(trouble, 1))
+            try:
+                result, trouble = await self._retrying(attempt)(attempt.run, begin), None
+            except VendorTrouble as error:
+                trouble = error
         return Carried(result=result, trouble=trouble, call=attempt.call(), recording=attempt.recording())
+
+    def _retrying(self, attempt: _Attempt) -> tenacity.AsyncRetrying:
+        """The second try and those after it."""
+        return tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: _is_safe_again(error, attempt)),
+            stop=tenacity.stop_after_attempt(self._tries - 1),
+            wait=lambda state: _pause(state.outcome.exception() if state.outcome else None, state.attempt_number + 1),
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
 
     async def exchange(self, request: httpx.Request, planned: float) -> httpx.Response:
         """One request, one reply. Raises Unreachable, NoAnswer or Unintelligible."""
@@ -226,7 +250,7 @@ class _Attempt:
             requests=self.requests,
             tries=self.tries,
         )
-        self.exchanges.append(_recorded(request, reply, error, self.line.redactor))
+        self.exchanges.append(_recorded(request, reply, error))
 
     @staticmethod
     def _connecting(reply: httpx.Response | None) -> float:
@@ -246,7 +270,8 @@ class _Attempt:
         return replace(self.last, tries=self.tries)
 
     def recording(self) -> bytes:
-        return json.dumps(self.exchanges, ensure_ascii=False, separators=(",", ":")).encode()
+        """The exchanges as JSON, redacted as a whole, so that nothing in them is forgotten."""
+        return self.line.redactor.text(json.dumps(self.exchanges, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def _is_safe_again(error: BaseException, attempt: _Attempt) -> bool:
@@ -255,12 +280,11 @@ def _is_safe_again(error: BaseException, attempt: _Attempt) -> bool:
     return isinstance(error, Unreachable | Throttled)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+def _pause(error: BaseException | None, tries: int) -> float:
     """Seconds before the next try: what the vendor asked for, or 0.5, 1, 2 … up to 20."""
-    error = state.outcome.exception() if state.outcome else None
     if isinstance(error, Throttled) and error.retry_after is not None:
         return min(60.0, max(0.1, error.retry_after))
-    return float(min(20.0, 0.5 * 2 ** (state.attempt_number - 1)))
+    return float(min(20.0, 0.5 * 2 ** (tries - 1)))
 
 
 def _translated(error: httpx.HTTPError) -> VendorTrouble:
@@ -275,27 +299,23 @@ def _translated(error: httpx.HTTPError) -> VendorTrouble:
     return NoAnswer(detail)
 
 
-def _recorded(
-    request: httpx.Request, reply: httpx.Response | None, error: VendorTrouble | None, redactor: Redactor
-) -> dict[str, Any]:
-    def body(raw: bytes) -> str:
-        return redactor.text(raw[:RECORDED_BODY].decode("utf-8", "replace"))
-
-    def headers(items: Mapping[str, str]) -> dict[str, str]:
-        return {name: redactor.text(value) for name, value in items.items()}
-
+def _recorded(request: httpx.Request, reply: httpx.Response | None, error: VendorTrouble | None) -> dict[str, Any]:
     noted: dict[str, Any] = {
         "request": {
             "method": request.method,
-            "url": redactor.text(str(request.url)),
-            "headers": headers(request.headers),
-            "body": body(request.content),
+            "url": str(request.url),
+            "headers": dict(request.headers),
+            "body": _body(request.content),
         }
     }
     if reply is not None:
-        noted["reply"] = {"status": reply.status_code, "headers": headers(reply.headers), "body": body(reply.content)}
+        noted["reply"] = {"status": reply.status_code, "headers": dict(reply.headers), "body": _body(reply.content)}
     if error is not None:
-        noted["trouble"] = {"kind": error.kind, "detail": redactor.text(error.detail)}
+        noted["trouble"] = {"kind": error.kind, "detail": error.detail}
         if isinstance(error, Unintelligible) and error.body:
-            noted["trouble"]["body"] = body(error.body)
+            noted["trouble"]["body"] = _body(error.body)
     return noted
+
+
+def _body(raw: bytes) -> str:
+    return raw[:RECORDED_BODY].decode("utf-8", "replace")

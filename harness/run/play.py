@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -120,11 +121,16 @@ def play_in_memory(
     run_folder.mkdir(parents=True, exist_ok=True)
     path = str(run_folder / "ledger.db") if on_disk else ":memory:"
     ledger = SqliteLedger(path, run_id=run_id, inline=True, durable=False, plug=plug, exclusive=on_disk)
+    # A run makes many long-lived objects and no cycles to speak of: looking for some takes a third of the time.
+    gc.freeze()
+    gc.disable()
     try:
         because = loop.run_until_complete(
             _play_virtual(evaluation, contest, plan, ledger, world, clock, epoch, listen, on_ready)
         )
     finally:
+        gc.enable()
+        gc.unfreeze()
         ledger.release()
         _close(loop)
     return Played(run_id=run_id, because=because, folder=run_folder)

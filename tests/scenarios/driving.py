@@ -208,7 +208,7 @@ def check_step(board: Board, now: datetime, step: Step) -> None:
             assert 0 <= leg < len(board.case.drafts)
             assert now >= board.due
         case Ask(question=question):
-            assert now >= board.due or board.legs
+            assert now >= board.due or board.legs or board.asked
             if question.kind in ONCE:
                 assert board.count_asked(question.kind) == 0, "asked twice"
             if question.kind == "search_inbox":

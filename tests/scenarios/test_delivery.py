@@ -111,6 +111,15 @@ def test_phones_are_staggered(cases: list[Case]):
     assert same < 0.05 * len(starts)
 
 
+def test_a_phone_is_not_met_at_the_same_minutes_every_day(cases: list[Case]):
+    for phone in ("phone-3", "phone-7"):
+        firsts = {}
+        for case in sorted((case for case in cases if case.recipient == phone), key=lambda case: case.due):
+            local = case.due.astimezone(BEIJING)
+            firsts.setdefault(local.date(), local.hour * 60 + local.minute)
+        assert max(firsts.values()) - min(firsts.values()) > 45
+
+
 def test_marketing_goes_to_testers_and_first_into_campaign_windows(cases: list[Case]):
     marketing = [case for case in cases if case.slices["purpose"] == "marketing"]
     assert {case.recipient for case in marketing} <= {"phone-0", "phone-1", "phone-2"}

@@ -122,6 +122,9 @@ def test_giving_up_can_be_set_and_short_runs_still_hand_everything_in_within_the
     case = cases_of("review", {"give_up": "3 h"})[0]
     shown = board(case, questions=(asked(case, SubmitReview(), TicketGiven(ticket=TICKET)),), ticket=TICKET)
     assert step(shown, after(case, hours=3)) == Close("undecided")
+    late = Asked(question=QueryReview(subject=Subject.TEMPLATE, ticket="t1"), asked_at=after(case, minutes=170))
+    waiting = board(case, questions=(*shown.asked, late), ticket=TICKET)
+    assert step(waiting, after(case, minutes=171)) == Wait(after(case, hours=3))
     within = evaluation(lasts="1 h")
     assert within.begins is not None
     cases = cases_of("review", within=within)

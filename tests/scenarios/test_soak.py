@@ -33,7 +33,17 @@ def test_the_beat_is_every_half_hour_unless_set():
 
 def test_vendors_take_turns_within_the_beat_and_at_being_first():
     firsts = Counter(visit[0].vendor for visit in visits_of(cases_of("soak", within=MANY)).values())
+    assert len(firsts) == 4
     assert max(firsts.values()) - min(firsts.values()) <= 3 * 3
+
+
+def test_with_one_message_a_beat_carriers_take_turns():
+    cases = cases_of("soak", {"per_round": "1"}, within=MANY)
+    alone = sum(case.visit.endswith("-0") for case in cases)
+    assert alone > 0.8 * len(cases)
+    counts = Counter(case.slices["carrier"] for case in cases)
+    assert len(counts) == 3
+    assert max(counts.values()) - min(counts.values()) <= 7 * 4
 
 
 def test_where_phones_are_few_the_beat_thins_evenly_instead_of_ending_at_noon():

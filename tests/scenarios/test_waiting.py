@@ -97,6 +97,11 @@ def test_a_sighting_or_a_report_settles_a_doubt():
     assert follow(board(CASE, sent(CASE, DOUBT, seen=True)), after(CASE, hours=1)) == Close("horizon")
 
 
+def test_what_the_phones_inbox_holds_has_left():
+    found = asked(CASE, SEARCH, InboxSearched(found=True), minutes=10)
+    assert follow(board(CASE, sent(CASE, DOUBT), questions=(found,)), after(CASE, hours=1)) == Close("horizon")
+
+
 def test_the_clock_starts_when_the_first_byte_was_written():
     late = replace(sent(CASE), written_at=CASE.due + timedelta(minutes=3))
     assert follow(board(CASE, late), after(CASE, minutes=4)) == Wait(after(CASE, minutes=13))

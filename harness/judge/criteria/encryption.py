@@ -37,15 +37,15 @@ def tls_version(view: View) -> Told | NotEnough:
     """The lowest TLS version that was taken, as a number: 1.2."""
     probes = view.probes[view.probes["what"] == "tls"]
     found = [
-        (float(version[1]), case)
+        (float(version[1] or "1.0"), case)
         for case, detail in zip(probes["case_id"], probes["detail"], strict=True)
-        for key in ("lowest", "version")
-        if (version := re.search(r"(\d\.\d)$", str(detail.get(key, "")))) is not None
+        for key, handshake in detail.items()
+        if handshake == "done" and (version := re.fullmatch(r"TLSv(1\.\d)?1?", key)) is not None
     ]
     if not found:
         return NotEnough(reason="probe_untold" if len(probes) else "no_cases")
     lowest, case = min(found)
-    return Told(answer=exactly(lowest, n=len(found), method="probe"), cases=[case])
+    return Told(answer=exactly(lowest, n=len(probes), method="probe"), cases=[case])
 
 
 @measure("plain_http.refused", unit=Unit.SHARE, better=Better.HIGHER, scenarios=("transport",), denominator="probes")

@@ -89,6 +89,10 @@ def outages(view: View) -> Told | NotEnough:
     days = days_of(frame)
     if days is None or days < 1:
         return NotEnough(reason="few_days", values={"days": days or 0.0, "needed": 1})
+    sent = np.sort(frame["sent_at"].to_numpy())
+    around = np.searchsorted(sent, sent + WINDOW / 2, side="right") - np.searchsorted(sent, sent - WINDOW / 2)
+    if np.median(around) < LEAST_ROUND:
+        return NotEnough(reason="too_sparse", values={"messages": float(np.median(around)), "needed": LEAST_ROUND})
     found = outages_of(frame)
     low, high = stats.garwood(len(found))
     scale = WEEK_DAYS / days

@@ -1,0 +1,774 @@
+"""The verbs, and the only place where run and judge meet. Chooses the four doors; everything else is handed them.
+
+Exit codes: 0 fine · 1 a gate failed · 2 a person must change something · 3 evidence insufficient · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from harness import __version__, registry
+from harness.capabilities import Capability, Manifest, Mapped, capabilities_of
+from harness.clock import RealClock, monotonic, real_nonce
+from harness.codec import to_plain
+from harness.config import Evaluation, load_evaluation, process_environment
+from harness.content import faults_of, shipped_texts
+from harness.domain import BEIJING, Purpose
+from harness.errors import Complaint, ConfigError, HarnessError, LedgerError
+from harness.facts import RunEnded
+from harness.judge import journeys, scoring
+from harness.judge.criteria import parse_gates, read_criteria
+from harness.judge.result import Result, dump, parse
+from harness.judge.stats import messages_needed
+from harness.ledger.sqlite import SqliteLedger
+from harness.matching import Matcher
+from harness.plain_yaml import locate
+from harness.run.house import Contest, open_contest
+from harness.run.lines import Line, Redactor
+from harness.run.plan import Plan
+from harness.run.play import (
+    Played,
+    in_memory,
+    plan_of,
+    play_for_real,
+    play_in_memory,
+    seed_of,
+    virtual_epoch,
+)
+from harness.run.progress import Progress
+from harness.run.questions import harmless_question
+from harness.run.wire import Wire
+from harness.words import LANGUAGES, Words
+
+FINE, GATE_FAILED, CHANGE_SOMETHING, INSUFFICIENT, INTERRUPTED = 0, 1, 2, 3, 130
+RUNS: Final = Path("runs")
+DEMO_SEED: Final = 20260302
+DEMO_SETTINGS: Final = f"""
+language: zh-CN
+seed: {DEMO_SEED}
+begins: 2026-03-02 09:00
+lasts: 7 days
+silence: 8 h
+spend_limit: 2000 CNY
+gates:
+  - arrival.rate >= 0.95
+  - false_receipt.rate <= 0.02
+  - latency.p95 <= 60 s
+"""
+DEMO_SCENARIOS: Final = """
+delivery: {messages: 1480, over: 7 days}
+long_text: {messages: 12}
+review: {templates: 8}
+content_filter: {}
+blacklist: {messages: 22}
+opt_out: {}
+retention: {}
+statistics: {}
+transport: {}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `smsbench`. Returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "verb"):
+        parser.print_help()
+        return CHANGE_SOMETHING
+    try:
+        code: int = options.verb(options)
+    except ConfigError as error:
+        _complain(error)
+        return CHANGE_SOMETHING
+    except HarnessError as error:
+        print(f"smsbench: {error}", file=sys.stderr)
+        return CHANGE_SOMETHING
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FINE
+    return code
+
+
+def _complain(error: ConfigError) -> None:
+    for complaint in error.complaints:
+        print(f"{complaint}\n", file=sys.stderr)
+    n = len(error.complaints)
+    print(f"smsbench: {n} thing{'s' if n != 1 else ''} to change; nothing was sent.", file=sys.stderr)
+
+
+# --- the verbs ------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smsbench", description="Tells which SMS gateway vendor (短信平台) deserves the contract."
+    )
+    parser.add_argument("--version", action="version", version=f"smsbench {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=about, description=about)
+        one.set_defaults(verb=run)
+        one.add_argument("--language", choices=LANGUAGES, help="language of what is told (default: the evaluation's)")
+        return one
+
+    def evaluation(one: argparse.ArgumentParser) -> None:
+        one.add_argument("evaluation", nargs="?", default="evaluation.yaml", type=Path, help="default: evaluation.yaml")
+        one.add_argument("--env", type=Path, metavar="FILE", help="NAME=value lines to add to the environment")
+
+    def run_folder(one: argparse.ArgumentParser) -> None:
+        one.add_argument(
+            "run", type=Path, nargs="?", help="a run's folder, or its ledger (default: the latest in runs/)"
+        )
+
+    demo = verb("demo", _demo, "the whole way in the sandbox: plan, run, score, report; needs nothing")
+    demo.add_argument("--out", type=Path, default=Path("smsbench-demo"), help="folder for all files (smsbench-demo)")
+    demo.add_argument("--seed", type=int, default=DEMO_SEED)
+    init = verb("init", _init, "write a commented evaluation to start from")
+    init.add_argument("folder", type=Path, nargs="?", default=Path())
+    vendors = verb("vendors", _vendors, "what vendors there are, what each can do, and why something is absent")
+    vendors.add_argument("what", nargs="*", metavar="ID", help="one vendor; `codes ID` prints its code table")
+    vendors.add_argument("--json", action="store_true")
+    verb("texts", _texts, "the test texts, to be filed with vendors as templates").add_argument(
+        "--json", action="store_true"
+    )
+    check = verb("check", _check, "read everything, resolve secrets, and ask each vendor for something harmless")
+    evaluation(check)
+    check.add_argument("--offline", action="store_true", help="ask no vendor")
+    plan = verb("plan", _plan, "show cases, timetable, cost ceiling and statistical power")
+    evaluation(plan)
+    plan.add_argument("--json", action="store_true")
+    run = verb("run", _run, "carry out the plan; asks first in live mode")
+    evaluation(run)
+    run.add_argument("--out", type=Path, default=RUNS, help="folder of runs (runs)")
+    run.add_argument("--resume", metavar="RUN", nargs="?", const="", help="go on with a run (default: the latest)")
+    run.add_argument("--yes", action="store_true", help="do not ask before sending in live mode")
+    run.add_argument("--no-report", action="store_true", help="stop after the ledger")
+    status = verb("status", _status, "where a run stands, while it runs or after")
+    run_folder(status)
+    status.add_argument("--json", action="store_true")
+    receive = verb("receive", _receive, "the inbox alone, for late reports")
+    evaluation(receive)
+    receive.add_argument("--run", required=True, metavar="RUN", help="the run that late reports belong to")
+    receive.add_argument("--out", type=Path, default=RUNS)
+    score = verb("score", _score, "ledger → result.json")
+    run_folder(score)
+    score.add_argument("--criteria", type=Path, help="other criteria than the run's own")
+    report = verb("report", _report, "result.json → HTML, scorecards, gates.xml, findings.csv")
+    report.add_argument("result", type=Path, nargs="?", help="a result.json, or a run's folder (default: the latest)")
+    report.add_argument("--out", type=Path, help="folder for the files (default: beside the result)")
+    verify = verb("verify", _verify, "check a ledger's chain, every recording, and a result against it")
+    run_folder(verify)
+    show = verb("show", _show, "the facts and raw exchanges behind a case")
+    show.add_argument("case", help="a case's id, as the report names it")
+    run_folder(show)
+    show.add_argument("--json", action="store_true")
+    forget = verb("forget", _forget, "delete a person's number from a run; no fact changes")
+    forget.add_argument("recipient", help="the recipient's id")
+    run_folder(forget)
+    sandbox = verb("sandbox", _sandbox, "open the simulated vendors on local ports, and write an evaluation for them")
+    sandbox.add_argument("folder", type=Path, nargs="?", default=Path("smsbench-sandbox"))
+    sandbox.add_argument("--world", type=Path, help="a world's truth (default: the demo's)")
+    sandbox.add_argument("--port", type=int, default=8031, help="first port; one a vendor, one for all phones (8031)")
+    sandbox.add_argument("--inbox", default="127.0.0.1:8025", help="where the run will listen (127.0.0.1:8025)")
+    sandbox.add_argument("--seed", type=int, default=DEMO_SEED)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    out: Path = options.out
+    begins = datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING)
+    truth = registry.sandbox("truth").read_truth(registry.sandbox_file("demo.yaml"), "demo.yaml")
+    world = registry.sandbox("world").World(truth, seed=options.seed, epoch=virtual_epoch(begins))
+    settings = DEMO_SETTINGS.replace(f"seed: {DEMO_SEED}", f"seed: {options.seed}")
+    started = registry.sandbox("starter").write_files(
+        world,
+        _texts_by_id(),
+        scenarios=DEMO_SCENARIOS,
+        settings=settings,
+        dossier=registry.sandbox_file("demo-dossier.yaml"),
+    )
+    _write(out, started.files)
+    evaluation = load_evaluation(out / "evaluation.yaml", started.environment)
+    print(words("cli.demo.begin", vendors=len(evaluation.vendors), folder=str(out)))
+    progress = Progress(sys.stderr, monotonic, words)
+    played = play_in_memory(evaluation, out, out=out / "runs", world=world, listen=progress.hear)
+    progress.finish()
+    result = _judge(played.folder)
+    _save(result, played.folder, LANGUAGES)
+    _print_verdict(result, words)
+    print(words("cli.report.at", path=str(played.folder / "report.zh-CN.html")))
+    print(words("cli.demo.simulated"))
+    return FINE
+
+
+def _init(options: argparse.Namespace) -> int:
+    folder: Path = options.folder
+    written = []
+    for name in ("evaluation.yaml", "recipients.csv", "forwarders.yaml", "dossier.yaml"):
+        path = folder / name
+        if path.exists():
+            raise ConfigError(
+                [
+                    Complaint(
+                        place=str(path), problem="is there already", way_out="Name another folder, or move it away."
+                    )
+                ]
+            )
+        written.append((path, registry.starter_file(name)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in written:
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    return FINE
+
+
+def _vendors(options: argparse.Namespace) -> int:
+    words, what = Words(options.language or "en"), list(options.what)
+    if what[:1] == ["codes"]:
+        return _codes(what[1:], options)
+    found = registry.vendor_manifests()
+    chosen = {key: value for key, value in found.items() if not what or key in what}
+    if what and not chosen:
+        registry.vendor_class(what[0])  # raises, naming near ones
+    if options.json:
+        print(
+            json.dumps(
+                {key: _manifest_plain(key, value) for key, value in chosen.items()}, ensure_ascii=False, indent=1
+            )
+        )
+        return FINE
+    for key, manifest in chosen.items():
+        if isinstance(manifest, registry.Broken):
+            print(f"{key}: {words('cli.vendors.broken', error=manifest.error)}")
+            continue
+        can = sorted(capabilities_of_id(key))
+        print(f"{key}  {manifest.name.get(words.language, key)}  [{words.name('standing', manifest.standing)}]")
+        print(f"  {words('cli.vendors.can', what=words.listed(words.name('capability', one) for one in can))}")
+        for capability, why in sorted(manifest.absent.items()):
+            kind = words("cli.vendors.not_offered" if why.kind == "not_offered" else "cli.vendors.not_yet_written")
+            print(f"  {words.name('capability', capability)}: {kind} – {why.because}")
+    return FINE
+
+
+def capabilities_of_id(vendor: str) -> frozenset[Capability]:
+    """What an adapter can do, without an account."""
+    kind = registry.vendor_class(vendor)
+    return capabilities_of(object.__new__(kind))
+
+
+def _manifest_plain(key: str, manifest: Manifest | registry.Broken) -> dict[str, Any]:
+    if isinstance(manifest, registry.Broken):
+        return {"broken": manifest.error}
+    return {
+        "name": dict(manifest.name),
+        "standing": manifest.standing,
+        "capabilities": sorted(capabilities_of_id(key)),
+        "absent": {one: {"kind": why.kind, "because": why.because} for one, why in sorted(manifest.absent.items())},
+        "credentials": [one.name for one in manifest.credentials],
+        "options": dict(manifest.options),
+        "by_template": manifest.by_template,
+    }
+
+
+def _codes(what: Sequence[str], options: argparse.Namespace) -> int:
+    if len(what) != 1:
+        raise ConfigError(
+            [Complaint(place="vendors codes", problem="names no vendor", way_out="vendors codes alibaba")]
+        )
+    module = registry.vendor_module(what[0])
+    rows: list[tuple[str, str, str, str, str]] = []
+    for where in ("REASONS", "REPORT_REASONS"):
+        table: Mapping[str, Mapped] = getattr(module, where, {})
+        side = "submit" if where == "REASONS" else "report"
+        rows += [(side, str(code), str(one.reason), one.confidence, one.note) for code, one in table.items()]
+    if options.json:
+        keys = ("where", "code", "reason", "confidence", "note")
+        _print_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return FINE
+    for row in rows:
+        print("  ".join(one.ljust(width) for one, width in zip(row, (7, 52, 24, 12, 0), strict=True)).rstrip())
+    return FINE
+
+
+def _texts(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    samples = shipped_texts().values()
+    if options.json:
+        _print_json([to_plain(one) for one in samples])
+        return FINE
+    for one in samples:
+        print(f"{one.id}  [{words.name('purpose', one.purpose)}] {one.fault or one.kind}\n  {one.text}")
+    return FINE
+
+
+def _check(options: argparse.Namespace) -> int:
+    evaluation = _load(options)
+    words = _words(options, evaluation)
+    contest = _contest(evaluation)
+    complaints = list(_later_complaints(evaluation))
+    if complaints:
+        raise ConfigError(complaints)
+    clock = RealClock()
+    begins = evaluation.begins or clock.now()
+    plan = plan_of(evaluation, contest, seed=evaluation.seed or 0, begins=begins)
+    print(
+        words(
+            "cli.check.read", recipients=len(evaluation.recipients), vendors=len(evaluation.vendors), n=len(plan.cases)
+        )
+    )
+    if evaluation.words.is_stale(clock.now().astimezone(BEIJING).date()):
+        print(words("cli.check.stale_words", dated_date=evaluation.words.dated.isoformat()))
+    if options.offline or in_memory(evaluation):
+        return FINE
+    answers = asyncio.run(_ask_all(evaluation, contest, clock))
+    for label, trouble in answers.items():
+        print(f"{label}: {trouble or words('cli.check.answers')}")
+    return CHANGE_SOMETHING if any(answers.values()) else FINE
+
+
+def _later_complaints(evaluation: Evaluation) -> Iterable[Complaint]:
+    """What only a judge can find wrong: criteria and gates."""
+    try:
+        if evaluation.criteria is not None:
+            read_criteria(evaluation.criteria)
+    except ConfigError as error:
+        yield from error.complaints
+    try:
+        parse_gates(evaluation.gates, evaluation.located.place(("gates",)))
+    except ConfigError as error:
+        yield from error.complaints
+    for sample in shipped_texts().values():
+        if sample.kind == "compliant" and (faults := faults_of(sample.text, sample.purpose, evaluation.words)):
+            yield Complaint(
+                place=f"test text {sample.id}",
+                problem=f"breaks the rule {faults[0].rule} by {faults[0].found!r} under the word list of "
+                f"{evaluation.words.dated}",
+                way_out="Use another word list, or leave the text's template out of the evaluation.",
+            )
+
+
+async def _ask_all(evaluation: Evaluation, contest: Contest, clock: RealClock) -> dict[str, str | None]:
+    """Ask each vendor for something harmless; the trouble it gave, or None."""
+    transport = Wire()
+    answers: dict[str, str | None] = {}
+    try:
+        for label, vendor in contest.vendors.items():
+            question = harmless_question(vendor, clock.now())
+            if question is None:
+                answers[label] = None
+                continue
+            carried = await Line(transport, clock, Redactor(), per_second=10.0, deadline=10.0).carry(question)
+            trouble = carried.trouble
+            answers[label] = f"{trouble.kind}: {Redactor().text(trouble.detail)}" if trouble else None
+    finally:
+        await transport.aclose()
+    return answers
+
+
+def _plan(options: argparse.Namespace) -> int:
+    evaluation = _load(options)
+    words = _words(options, evaluation)
+    contest = _contest(evaluation)
+    seed = seed_of(evaluation)
+    begins = evaluation.begins or RealClock().now()
+    plan = plan_of(evaluation, contest, seed=seed, begins=begins)
+    if options.json:
+        _print_json(_plan_plain(plan, evaluation))
+        return FINE
+    for line in _plan_lines(plan, evaluation, words):
+        print(line)
+    return FINE
+
+
+def _power(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """What the plan can tell apart per vendor and carrier: 98 % against 96 %, at 80 % power (statistics.md 4.2)."""
+    sent: dict[tuple[str, str], int] = {}
+    phones: dict[str, set[str]] = {}
+    for case in plan.cases:
+        carrier = case.slices.get("carrier")
+        if carrier is None or case.slices.get("kind") != "handset" or case.scenario not in ("delivery", "soak"):
+            continue
+        sent[case.vendor, carrier] = sent.get((case.vendor, carrier), 0) + len(case.drafts)
+        phones.setdefault(carrier, set()).add(case.recipient or "")
+    told: dict[str, dict[str, Any]] = {}
+    for (vendor, carrier), messages in sorted(sent.items()):
+        handsets = len(phones[carrier])
+        needed = messages_needed(0.98, 0.96, rho=0.02, handsets=handsets)
+        told.setdefault(vendor, {})[carrier] = {"messages": messages, "handsets": handsets, "needed_98_96": needed}
+    return told
+
+
+def _plan_plain(plan: Plan, evaluation: Evaluation) -> dict[str, Any]:
+    by_scenario: dict[str, int] = {}
+    for case in plan.cases:
+        by_scenario[case.scenario] = by_scenario.get(case.scenario, 0) + 1
+    return {
+        "seed": plan.seed,
+        "digest": plan.digest,
+        "cases": len(plan.cases),
+        "by_scenario": by_scenario,
+        "messages": dict(plan.messages),
+        "ceiling": {label: str(money.amount) if money else None for label, money in plan.ceiling.items()},
+        "first": plan.cases[0].due.isoformat() if plan.cases else None,
+        "last": plan.cases[-1].due.isoformat() if plan.cases else None,
+        "skipped": [to_plain(one) for one in plan.skipped],
+        "power": _power(plan, evaluation),
+    }
+
+
+def _plan_lines(plan: Plan, evaluation: Evaluation, words: Words) -> Iterable[str]:
+    told = _plan_plain(plan, evaluation)
+    if plan.cases:
+        first, last = words.bare_moment(plan.cases[0].due), words.moment(plan.cases[-1].due)
+        yield words("cli.plan.whole", n=len(plan.cases), first=first, last=last)
+    for scenario, n in told["by_scenario"].items():
+        yield f"  {words.name('scenario', scenario)}: {n}"
+    for label, messages in plan.messages.items():
+        money = plan.ceiling[label]
+        cost = words.money(money.amount, money.currency) if money else words("unknown")
+        yield words("cli.plan.vendor", label=label, messages=messages, cost=cost)
+    for vendor, carriers in told["power"].items():
+        for carrier, one in carriers.items():
+            needed = one["needed_98_96"]
+            id = "cli.plan.power_never" if needed is None else "cli.plan.power"
+            values = {"vendor": vendor, "carrier": carrier, "messages": one["messages"], "handsets": one["handsets"]}
+            yield "  " + words.fill(id, values if needed is None else {**values, "needed": needed})
+    for skipped in plan.skipped:
+        yield words(
+            "cli.plan.skipped", vendor=skipped.vendor, scenario=skipped.scenario, why=skipped.because["because"]
+        )
+
+
+def _run(options: argparse.Namespace) -> int:
+    evaluation = _load(options)
+    words = _words(options, evaluation)
+    complaints = list(_later_complaints(evaluation))
+    if complaints:
+        raise ConfigError(complaints)
+    progress = Progress(sys.stderr, monotonic, words)
+    out: Path = options.out
+    if in_memory(evaluation):
+        if options.resume is not None:
+            way_out = "Run it again (the same seed gives the same run), or use `smsbench sandbox`."
+            raise _wrong("--resume", "a sandbox in memory ends with its process", way_out)
+        played = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear)
+    else:
+        played = _run_for_real(evaluation, options, words, progress)
+    progress.finish()
+    if played.because == "interrupted":
+        print(words("cli.run.interrupted", run=played.run_id))
+        return INTERRUPTED
+    if options.no_report:
+        print(played.folder)
+        return FINE
+    result = _judge(played.folder)
+    _save(result, played.folder, (words.language,))
+    _print_verdict(result, words)
+    print(words("cli.report.at", path=str(played.folder / f"report.{words.language}.html")))
+    return _code_of(result)
+
+
+def _run_for_real(evaluation: Evaluation, options: argparse.Namespace, words: Words, progress: Progress) -> Played:
+    run_id = None
+    if options.resume is not None:
+        run_id = options.resume or _latest(options.out).name
+        progress_from(options.out / run_id, progress)
+    elif evaluation.mode == "live" and not options.yes:
+        contest = _contest(evaluation)
+        plan = plan_of(evaluation, contest, seed=seed_of(evaluation), begins=evaluation.begins or RealClock().now())
+        for line in _plan_lines(plan, evaluation, words):
+            print(line)
+        if input(words("cli.run.ask") + " ").strip().lower() not in ("yes", "y", "是"):
+            raise ConfigError(
+                [Complaint(place="run", problem="was not confirmed", way_out="Answer yes, or use --yes.")]
+            )
+    return asyncio.run(play_for_real(evaluation, out=options.out, run_id=run_id, listen=progress.hear))
+
+
+def progress_from(folder: Path, progress: Progress) -> None:
+    """Show what a run has done so far before it goes on."""
+    ledger = _open(folder)
+    for fact in ledger.facts():
+        progress.count(fact)
+    ledger.release()
+
+
+def _status(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    folder = _folder(options.run)
+    ledger = _open(folder)
+    progress = Progress(sys.stdout, monotonic, words)
+    ended: str | None = None
+    for fact in ledger.facts():
+        progress.count(fact)
+        if isinstance(fact.body, RunEnded):
+            ended = fact.body.because
+    head, counts = ledger.head(), ledger.count()
+    if options.json:
+        told = {
+            "run": ledger.run_id,
+            "facts": head.seq,
+            "digest": head.digest,
+            "ended": ended,
+            "vendors": {label: _count_plain(count) for label, count in progress.counts.items()},
+            "kinds": counts,
+        }
+        _print_json(told)
+    else:
+        print(words("cli.status.run", run=ledger.run_id, facts=head.seq, ended=ended or words("cli.status.open")))
+        for line in progress.lines()[:-1]:
+            print(line)
+    ledger.release()
+    return FINE
+
+
+def _count_plain(count: Any) -> dict[str, int]:
+    return {
+        name: getattr(count, name)
+        for name in ("planned", "closed", "sent", "accepted", "refused", "in_doubt", "failed")
+    }
+
+
+def _receive(options: argparse.Namespace) -> int:
+    evaluation = _load(options)
+    words = _words(options, evaluation)
+    print(words("cli.receive.listening", address=evaluation.inbox.listen), file=sys.stderr)
+    asyncio.run(play_for_real(evaluation, out=options.out, run_id=options.run, receive_only=True))
+    return FINE
+
+
+def _score(options: argparse.Namespace) -> int:
+    folder = _folder(options.run)
+    result = _judge(folder, options.criteria)
+    (folder / "result.json").write_bytes(dump(result))
+    words = Words(options.language or "zh-CN")
+    _print_verdict(result, words)
+    print(folder / "result.json")
+    return _code_of(result)
+
+
+def _report(options: argparse.Namespace) -> int:
+    path: Path = options.result or _latest(RUNS)
+    path = path / "result.json" if path.is_dir() else path
+    if not path.is_file():
+        way_out = "Make it with `smsbench score`."
+        raise _wrong(str(path), "there is no result", way_out)
+    result = parse(path.read_bytes(), path.name)
+    for written in _save(result, options.out or path.parent, (options.language,) if options.language else LANGUAGES):
+        print(written)
+    return FINE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    folder = _folder(options.run)
+    ledger = _open(folder)
+    head = ledger.verify()
+    ledger.release()
+    path = folder / "result.json"
+    if path.is_file():
+        told = parse(path.read_bytes(), path.name).run
+        if (told.ledger_facts, told.ledger_digest) != (head.seq, head.digest):
+            raise LedgerError(
+                f"{path}: rests on {told.ledger_facts} facts ending in {told.ledger_digest[:12]}, the ledger has "
+                f"{head.seq} ending in {head.digest[:12]}. Score it again, or look for who changed it."
+            )
+    print(words("cli.verify.fine", facts=head.seq, digest=head.digest))
+    return FINE
+
+
+def _show(options: argparse.Namespace) -> int:
+    folder = _folder(options.run)
+    ledger = _open(folder)
+    matcher, told = Matcher(), []
+    for fact in ledger.facts():
+        if any(case_id == options.case for case_id, _ in matcher.route(fact)) or fact.case_id == options.case:
+            exchange = json.loads(ledger.recording(fact.evidence)) if fact.evidence else None
+            told.append({**to_plain(fact), "exchange": exchange})
+    ledger.release()
+    if not told:
+        raise _wrong(options.case, "is no case of this run", "See the report, or `smsbench status`.")
+    if options.json:
+        _print_json(told)
+        return FINE
+    for one in told:
+        print(f"#{one['seq']} {one['at']} {one['body']['kind']}")
+        print(f"  {json.dumps({k: v for k, v in one['body'].items() if k != 'kind'}, ensure_ascii=False)}")
+        if one["exchange"] is not None:
+            print(f"  {one['evidence'][:12]}: {json.dumps(one['exchange'], ensure_ascii=False)}")
+    return FINE
+
+
+def _forget(options: argparse.Namespace) -> int:
+    folder = _folder(options.run)
+    ledger = SqliteLedger(folder / "ledger.db", exclusive=True)
+    gone = ledger.forget(options.recipient)
+    asyncio.run(ledger.close())
+    words = Words(options.language or "zh-CN")
+    print(words("cli.forget.done" if gone else "cli.forget.unknown", recipient=options.recipient))
+    return FINE if gone else CHANGE_SOMETHING
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    clock = RealClock()
+    truth_module = registry.sandbox("truth")
+    if options.world:
+        truth = truth_module.read_truth(options.world.read_text(encoding="utf-8"), options.world.name)
+    else:
+        truth = truth_module.read_truth(registry.sandbox_file("demo.yaml"), "demo.yaml")
+    world = registry.sandbox("world").World(truth, seed=options.seed, epoch=virtual_epoch(clock.now()))
+    asyncio.run(_serve(world, options, clock, words))
+    return FINE
+
+
+async def _serve(world: Any, options: argparse.Namespace, clock: RealClock, words: Words) -> None:
+    names = [*world.accounts, "phones"]
+    ports = {name: options.port + number if options.port else 0 for number, name in enumerate(names)}
+    serving = await registry.sandbox("server").serve(
+        world, clock=clock.now, ports=ports, inbox_url=f"http://{options.inbox}"
+    )
+    settings = (
+        f"language: zh-CN\nseed: {options.seed}\nlasts: 1 h\nspend_limit: 200 CNY\ninbox: {{listen: {options.inbox}}}"
+    )
+    started = registry.sandbox("starter").write_files(
+        world,
+        _texts_by_id(),
+        scenarios="delivery: {messages: 50, over: 30 min}\ntransport: {}",
+        settings=settings,
+        endpoints=serving.addresses,
+        dossier="" if options.world else registry.sandbox_file("demo-dossier.yaml"),
+    )
+    lines = "".join(f"{name}={value}\n" for name, value in started.environment.items())
+    _write(options.folder, {**started.files, "sandbox.env": lines})
+    for name, address in serving.addresses.items():
+        print(f"{name}  {address}")
+    print(words("cli.sandbox.ready", folder=str(options.folder)), flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await serving.close()
+
+
+# --- shared steps ---------------------------------------------------------------------------------------------------
+
+
+def _wrong(place: str, problem: str, way_out: str) -> ConfigError:
+    return ConfigError([Complaint(place=place, problem=problem, way_out=way_out)])
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _texts_by_id() -> dict[str, tuple[str, Purpose]]:
+    return {key: (one.text, one.purpose) for key, one in shipped_texts().items()}
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _load(options: argparse.Namespace) -> Evaluation:
+    environment = process_environment()
+    if options.env is not None:
+        for line in options.env.read_text(encoding="utf-8").splitlines():
+            name, separator, value = line.partition("=")
+            if separator and not name.lstrip().startswith("#"):
+                environment[name.strip().removeprefix("export ").strip()] = value.strip()
+    return load_evaluation(options.evaluation, environment)
+
+
+def _words(options: argparse.Namespace, evaluation: Evaluation) -> Words:
+    return Words(options.language or evaluation.language)
+
+
+def _contest(evaluation: Evaluation) -> Contest:
+    return open_contest(evaluation, clock=RealClock(), nonce=real_nonce)
+
+
+def _latest(out: Path) -> Path:
+    runs = sorted(path.parent for path in out.glob("*/ledger.db"))
+    if not runs:
+        way_out = "Begin one with `smsbench run`, or name its folder."
+        raise _wrong(str(out), "there is no run", way_out)
+    return max(runs, key=lambda folder: (folder / "ledger.db").stat().st_mtime)
+
+
+def _folder(named: Path | None) -> Path:
+    if named is None:
+        return _latest(RUNS)
+    if named.is_file():
+        return named.parent
+    return named if (named / "ledger.db").is_file() or not (RUNS / named).is_dir() else RUNS / named
+
+
+def _open(folder: Path) -> SqliteLedger:
+    return SqliteLedger(folder / "ledger.db", read_only=True)
+
+
+def _judge(folder: Path, criteria: Path | None = None) -> Result:
+    chosen = read_criteria(locate(criteria.read_text(encoding="utf-8"), criteria.name)) if criteria else None
+    ledger = _open(folder)
+    try:
+        head = ledger.head()
+        evidence = journeys.read(ledger.facts())
+        return scoring.judge(evidence, chosen, run_id=ledger.run_id, ledger_digest=head.digest)
+    finally:
+        ledger.release()
+
+
+def _save(result: Result, folder: Path, languages: Iterable[str]) -> list[Path]:
+    """Write the document and its clothes; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "result.json"]
+    written[0].write_bytes(dump(result))
+    for language in languages:
+        words = Words(language)
+        pages = {f"report.{language}.html": registry.renderer("html")(result, words)}
+        for label in result.vendors:
+            name = f"scorecard.{label}.html" if language == "zh-CN" else f"scorecard.{label}.{language}.html"
+            pages[name] = registry.renderer("scorecard")(result, words, vendor=label)
+        pages["gates.xml"] = registry.renderer("junit")(result, words)
+        pages["findings.csv"] = registry.renderer("csv")(result, words)
+        for name, page in pages.items():
+            path = folder / name
+            path.write_bytes(page)
+            if path not in written:
+                written.append(path)
+    return written
+
+
+def _print_verdict(result: Result, words: Words) -> None:
+    """The verdict table: one line a vendor, best first."""
+    cards = sorted(result.scorecards, key=lambda one: (one.group is None, one.group or 0, -(one.overall or 0.0)))
+    for card in cards:
+        name = result.vendors[card.vendor].name.get(words.language, card.vendor)
+        place = str(card.group) if card.group is not None else "×"
+        mark = f"{card.overall:5.1f}" if card.overall is not None else "    ?"
+        band = f"[{card.low:.0f}–{card.high:.0f}]"
+        print(
+            f"{place} {card.vendor:<10} {mark} {band:<9} {name}: {words.sentence(card.verdict.id, card.verdict.values)}"
+        )
+    for gate in result.gates:
+        if gate.verdict == "fail":
+            print(words("cli.gate.failed", vendor=gate.vendor, gate=words.sentence(gate.text, {})))
+
+
+def _code_of(result: Result) -> int:
+    verdicts = {gate.verdict for gate in result.gates}
+    if "fail" in verdicts:
+        return GATE_FAILED
+    return INSUFFICIENT if verdicts & {"unclear", "not_shown"} else FINE
