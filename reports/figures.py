@@ -272,6 +272,9 @@ class Desk:
             cells=tuple(self.figure(f, ends) for f in found),
         )  # fmt: skip
 
+    def column(self, slice: Slice) -> Column:
+        return Column(label=self.slice(slice))
+
     def measures_of(self, criterion: str) -> list[str]:
         """A criterion's measures that have a finding, in the document's order."""
         told = {finding.measure for finding in self.result.findings}

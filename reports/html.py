@@ -520,7 +520,7 @@ class View:
                 self.desk.party(entry.vendor),
                 entry.case,
                 words.name("subject", entry.subject),
-                words("review.compliant") if entry.fault is None else words.name("content", entry.fault),
+                words("review.compliant") if entry.fault is None else words.name("fault", entry.fault),
                 words.minutes(entry.minutes) if entry.minutes is not None
                 else words("review.open_for", span=words.minutes(entry.open_for)),
                 words.name("review_verdict", entry.verdict) if entry.verdict else words("review.open"),

@@ -79,7 +79,9 @@ def pushes(view: View) -> Told:
     """Whether the vendor's pushes prove that they come from it: as its documents say and our adapter checks."""
     if "reads_pushes" not in view.entry.capabilities:
         return Told(answer=Absent(state=State.NOT_OFFERED, reason="no_pushes"))
-    return Told(answer=exactly(float(view.entry.push_is_signed), method="documents", scope=Scope.VENDOR))
+    # Read in the vendor's documents, not seen on the wire: never shown as measured.
+    answer = exactly(float(view.entry.push_is_signed), method="documents", scope=Scope.VENDOR)
+    return Told(answer=answer, attested=True)
 
 
 @measure("iso27001.attested", unit=Unit.SHARE, better=Better.HIGHER, scenarios=())

@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+install: ## .venv with everything the tests need
+	python3 -m venv .venv
+	.venv/bin/pip install -q --require-hashes -r requirements/test.txt
+	.venv/bin/pip install -q --no-deps --no-build-isolation -e .
+
+check: ## format, lint, types, walls
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/pytest -q tests/test_architecture.py
+
+test: ## the whole suite
+	.venv/bin/pytest -q -n 2
+
+demo: ## the demo, into smsbench-demo/
+	.venv/bin/smsbench demo
+
+calibrate: ## all calibration goals at full size; writes docs/calibration.md
+	$(PY) -m tests.calibration --write
+
+benchmark: ## ratios, bounded in time
+	for one in tests/benchmarks/bench_*.py; do $(PY) -m tests.benchmarks.$$(basename $$one .py); done
+
+schema: ## rewrite reports/schema/ from the result document
+	$(PY) -c "from pathlib import Path; from harness.judge.result import json_schema; Path('reports/schema/result-1.schema.json').write_bytes(json_schema())"
+
+vendor: ## make vendor id=acme: the three things a new vendor needs
+	@test -n "$(id)" || (echo "make vendor id=acme" && exit 2)
+	mkdir -p tests/vendors/fixtures/$(id)
+	@echo "Fill vendors/$(id).py, vendors/sandbox/$(id).py and tests/vendors/fixtures/$(id)/ as vendors/README.md says."
+
+pins: ## rewrite requirements/*.txt (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra speed -o requirements/core.txt -q
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra speed --extra test --extra oracles -o requirements/test.txt -q
+
+.PHONY: help install check test demo calibrate benchmark schema vendor pins
