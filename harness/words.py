@@ -272,11 +272,13 @@ def _plain(x: float) -> str:
 
 
 def _percent(x: float) -> str:
-    for places in (1, 2, 3, 4):
+    if x in (0.0, 1.0):
+        return f"{x * 100:.0f}"
+    for places in (1, 2):
         text = f"{x * 100:.{places}f}"
-        if float(text) not in (0.0, 100.0) or x in (0.0, 1.0):
-            break
-    return _trimmed(text) if float(text) in (0.0, 100.0) else text
+        if float(text) not in (0.0, 100.0):
+            return text
+    return "0.01" if x < 0.5 else "99.99"
 
 
 def _trimmed(text: str) -> str:

@@ -35,6 +35,7 @@ class Figure:
     value: str
     interval: str  # empty where the value is exact
     basis: str
+    short: str  # the basis in brief: n and effective n
     reason: str
     picture: Markup | None
     evidence: str
@@ -179,7 +180,7 @@ class Desk:
             text = self.words.name("state", finding.state)
             picture = charts.interval(None, place, 0, 1) if ends else None
             return Figure(
-                state=finding.state, known=False, value=text, interval="", basis="", reason=reason, picture=picture,
+                state=finding.state, known=False, value=text, interval="", basis="", short="", reason=reason, picture=picture,
                 evidence=evidence,
             )  # fmt: skip
         exact = estimate.value is not None and estimate.low == estimate.value == estimate.high
@@ -193,19 +194,20 @@ class Desk:
             known=True,
             value=value,
             interval=interval,
-            basis=self.basis(finding),
+            basis=" · ".join(self.basis(finding)),
+            short=" · ".join(self.basis(finding)[:2]),
             reason=reason,
             picture=charts.interval(bar, place, *ends) if ends and not exact else None,
             evidence=evidence,
         )
 
-    def basis(self, finding: Finding) -> str:
+    def basis(self, finding: Finding) -> list[str]:
         """On how much a value rests: n, effective n, handsets, days, and for whom it speaks."""
         estimate, words = finding.estimate, self.words
         if estimate is None:
-            return ""
+            return []
         if finding.state is State.ATTESTED:
-            return words("state.attested")
+            return [words("state.attested")]
         parts = [f"n {words.count(estimate.n)}"]
         if round(estimate.n_eff) != estimate.n:
             parts.append(words("basis.effective", n_eff=words.count(round(estimate.n_eff, 1))))
@@ -214,7 +216,7 @@ class Desk:
         if estimate.days is not None:
             parts.append(words.days(estimate.days))
         parts.append(words.name("scope", estimate.scope))
-        return " · ".join(parts)
+        return parts
 
     def evidence(self, ids: Sequence[str], count: int = 0, most: int = 3) -> str:
         """The first few case ids, and how many there are in all."""

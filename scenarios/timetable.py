@@ -22,10 +22,8 @@ T = TypeVar("T")
 
 SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)
-LEAST_SPACING: Final = MINUTE  # a message may harm the next one to the same phone (statistics.md 4.1)
 SPACING: Final = timedelta(seconds=75)
 PER_PHONE_PER_DAY: Final = 8  # of one vendor: platforms cap one number at about ten a day (facts/vendors)
-FROM_ALL_PER_DAY: Final = 40  # what one phone gets of all vendors, where it names no cap of its own
 MONTH: Final = timedelta(days=30)
 MARKETING_PER_MONTH: Final = 2  # of all vendors together, to a person who is no tester
 
@@ -160,7 +158,7 @@ def room_per_day(brief: Brief, recipient: Recipient, default: int = PER_PHONE_PE
 
     Unless that is set, a scenario keeps to its `share` of what the phone may get: others need the same phones.
     """
-    from_all = recipient.cap_per_day if recipient.cap_per_day is not None else FROM_ALL_PER_DAY
+    from_all = recipient.cap_per_day if recipient.cap_per_day is not None else brief.per_day
     if "per_phone_per_day" not in brief.settings:
         from_all = int(from_all * share)
     return min(brief.number("per_phone_per_day", default), from_all // max(1, len(brief.contestants)))
@@ -180,8 +178,8 @@ def notices(brief: Brief) -> dict[str, list[str]]:
 
 
 def spacing_of(brief: Brief) -> timedelta:
-    """Time between two vendors' messages to one phone, never below a minute."""
-    return max(LEAST_SPACING, brief.duration("spacing", SPACING))
+    """Time between two vendors' messages to one phone, never below the evaluation's gap."""
+    return max(brief.gap, brief.duration("spacing", SPACING))
 
 
 def visit(

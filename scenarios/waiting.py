@@ -25,7 +25,7 @@ PATIENCE: Final = timedelta(minutes=10)
 
 def waits(brief: Brief, recipient: Recipient) -> dict[str, str]:
     """What `arrival` and `follow` read from a case's task; `next_step` is shown no brief."""
-    report_horizon = max(brief.horizon, brief.duration("report_horizon", REPORT_HORIZON))
+    report_horizon = max(brief.horizon, brief.duration("report_horizon", brief.report_horizon))
     return {
         "horizon_seconds": str(int(brief.horizon.total_seconds())),
         "report_horizon_seconds": str(int(report_horizon.total_seconds())),

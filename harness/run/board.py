@@ -254,6 +254,18 @@ class Brief(Protocol):
     def horizon(self) -> timedelta:
         """How long a message is waited for."""
 
+    @property
+    def report_horizon(self) -> timedelta:
+        """How long a status report is waited for."""
+
+    @property
+    def gap(self) -> timedelta:
+        """Least time between two messages to one phone, over all vendors."""
+
+    @property
+    def per_day(self) -> int:
+        """The most one phone gets a day, over all vendors, where it has no cap of its own."""
+
     def number(self, name: str, default: int) -> int:
         """A whole number among the settings. Raises ConfigError."""
 

@@ -94,6 +94,18 @@ class Briefing:
     def horizon(self) -> timedelta:
         return self.evaluation.horizon
 
+    @property
+    def report_horizon(self) -> timedelta:
+        return self.evaluation.report_horizon
+
+    @property
+    def gap(self) -> timedelta:
+        return self.evaluation.caps.gap
+
+    @property
+    def per_day(self) -> int:
+        return self.evaluation.caps.per_day
+
     def number(self, name: str, default: int) -> int:
         raw = self.settings.get(name)
         if raw is None:
