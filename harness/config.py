@@ -24,7 +24,7 @@ from harness.dossier import Attestation, read_dossier
 from harness.errors import Complaint, ConfigError
 from harness.plain_yaml import Located, Plain, locate
 from harness.plain_yaml import Path as KeyPath
-from harness.recipients import read_recipients, whole
+from harness.recipients import mask_numbers, read_recipients, whole
 
 SCENARIOS: Final = (
     "delivery",
@@ -154,7 +154,18 @@ def duration(text: str) -> timedelta:
     if not found:
         raise ValueError(f"{text!r} is no duration; write it like  90 s,  4 min,  3 days")
     unit = "ms" if found[2] == "ms" else found[2][0]
-    return timedelta(seconds=float(found[1]) * _SECONDS[unit])
+    try:
+        return timedelta(seconds=float(found[1]) * _SECONDS[unit])
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is longer than a calendar") from error
+
+
+def span(text: str) -> timedelta:
+    """A duration above 0. Raises ValueError."""
+    value = duration(text)
+    if not value:
+        raise ValueError(f"{text!r} is no time at all")
+    return value
 
 
 def money(text: str) -> Money:
@@ -183,7 +194,17 @@ def hours(text: str) -> Hours:
 def moment(text: str) -> datetime:
     """ "2026-03-02 09:00" (Beijing) or an ISO time with its zone, in UTC. Raises ValueError."""
     value = datetime.fromisoformat(text.strip())
-    return (value if value.tzinfo else value.replace(tzinfo=BEIJING)).astimezone(UTC)
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=BEIJING)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond the calendar") from error
+
+
+def web_address(text: str) -> str:
+    """A base URL with http or https and a host, without a trailing slash. Raises ValueError."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", text.strip()):
+        raise ValueError(f"{text!r} is no web address; write it like  https://sms.example.com")
+    return text.strip().rstrip("/")
 
 
 def positive(text: str) -> float:
@@ -200,7 +221,9 @@ class _Section:
         self.values: dict[str, Plain] = value if isinstance(value, dict) else {}
         self.known: set[str] = set()
         if value is not None and not isinstance(value, dict):
-            self.complain((), f"got {_shown(value)}", "Write a mapping here: one `key: value` a line.")
+            # What stands where credentials belong may be one.
+            shown = "a literal value" if path[-1:] == ("account",) else _shown(value)
+            self.complain((), f"got {shown}", "Write a mapping here: one `key: value` a line.")
 
     def complain(self, path: KeyPath, problem: str, way_out: str) -> None:
         place = self.located.place((*self.path, *path))
@@ -212,8 +235,10 @@ class _Section:
 
     def text(self, key: str, default: str | None = None, *, way_out: str = "Write one plain value.") -> str:
         value = self.raw(key)
-        if isinstance(value, str):
+        if isinstance(value, str) and (value or default is not None):
             return value
+        if value == "":
+            value = None
         if value is not None:
             self.complain((key,), f"got {_shown(value)}", way_out)
         elif default is None:
@@ -259,7 +284,7 @@ class _Section:
 
     def finish(self) -> None:
         """Complain about keys nobody asked for."""
-        for key in self.values.keys() - self.known:
+        for key in (key for key in self.values if key not in self.known):
             near = difflib.get_close_matches(key, self.known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(sorted(self.known))}."
             self.complain((key,), "is an unknown key", hint)
@@ -267,7 +292,7 @@ class _Section:
 
 def _shown(value: Plain) -> str:
     if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "…")
+        return repr(mask_numbers(value if len(value) <= 60 else value[:57] + "…"))
     return f"a list of {len(value)}" if isinstance(value, list) else f"a mapping of {len(value)}"
 
 
@@ -325,7 +350,7 @@ class _Loader:
             language=top.choice("language", ("zh-CN", "en"), "zh-CN"),
             seed=top.parsed("seed", lambda text: int(text), None, "Write a whole number, or leave it out."),
             begins=top.parsed("begins", moment, None, "Write it like  2026-03-02 09:00  (Beijing)."),
-            lasts=top.parsed("lasts", duration, timedelta(days=7)),
+            lasts=top.parsed("lasts", span, timedelta(days=7)),
             hours=top.parsed("hours", hours, Hours(begin=time(9), end=time(20, 30)), "Write them like  09:00-20:30."),
             purposes=self._purposes(top),
             recipients=recipients,
@@ -335,11 +360,11 @@ class _Loader:
             caps=self._caps(top.section("caps")),
             spend_limit=self._spend_limit(top, mode),
             message_limit=top.parsed("message_limit", whole, 20_000),
-            horizon=top.parsed("horizon", duration, timedelta(minutes=10)),
-            report_horizon=top.parsed("report_horizon", duration, timedelta(hours=1)),
-            silence=top.parsed("silence", duration, timedelta(minutes=4)),
-            pull_every=top.parsed("pull_every", duration, timedelta(seconds=30)),
-            numbers_kept=top.parsed("numbers_kept", duration, timedelta(days=180)),
+            horizon=top.parsed("horizon", span, timedelta(minutes=10)),
+            report_horizon=top.parsed("report_horizon", span, timedelta(hours=1)),
+            silence=top.parsed("silence", span, timedelta(minutes=4)),
+            pull_every=top.parsed("pull_every", span, timedelta(seconds=30)),
+            numbers_kept=top.parsed("numbers_kept", span, timedelta(days=180)),
             inbox=self._inbox(top.section("inbox")),
             criteria=self._criteria(top),
             gates=self._gates(top),
@@ -352,10 +377,17 @@ class _Loader:
         self._check_whole(top, evaluation)
         top.finish()
         if self.complaints:
-            raise ConfigError(self.complaints)
+            raise ConfigError(sorted(self.complaints, key=self._where))
         files = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(self.files.items())}
         digest = hashlib.sha256(canonical_json([self.located.value, files])).hexdigest()
         return replace(evaluation, digest=digest)
+
+    def _where(self, complaint: Complaint) -> tuple[int, int]:
+        """Where a complaint's place stands: the evaluation first, then the files in the order they were read."""
+        name, _, rest = complaint.place.partition(", line ")
+        files = [self.located.name, *self.files]
+        line = re.match(r"\d+", rest)
+        return files.index(name) if name in files else len(files), int(line[0]) if line else 0
 
     def _companion(self, top: _Section, key: str, default: str | None = None) -> Located | None:
         """Another YAML file that the evaluation names, or a mapping written in place."""
@@ -365,6 +397,9 @@ class _Loader:
         if isinstance(value, dict):
             lines = {path[1:]: line for path, line in self.located.lines.items() if path[:1] == (key,)}
             return Located(self.located.name, value, lines)
+        if isinstance(value, list) or value == "":
+            top.complain((key,), f"got {_shown(value)}", "Name a YAML file, or write a mapping in place.")
+            return None
         try:
             name = value if isinstance(value, str) else str(default)
             text = _read(self.folder / name)
@@ -379,9 +414,10 @@ class _Loader:
         if value is None:
             return tuple(Purpose)
         chosen = value if isinstance(value, list) else [value]
-        wrong = [one for one in chosen if one not in set(Purpose)]
-        if wrong:
-            top.complain(("purposes",), f"got {wrong[0]!r}", f"Use {', '.join(Purpose)}.")
+        wrong = [one for one in chosen if not isinstance(one, str) or one not in set(Purpose)]
+        if wrong or not chosen:
+            problem = f"got {_shown(wrong[0])}" if wrong else "names no purpose"
+            top.complain(("purposes",), problem, f"Use {', '.join(Purpose)}.")
         return tuple(purpose for purpose in Purpose if purpose in chosen) or tuple(Purpose)
 
     def _caps(self, section: _Section) -> Caps:
@@ -401,9 +437,9 @@ class _Loader:
 
     def _inbox(self, section: _Section) -> Inbox:
         listen = section.text("listen", Inbox().listen)
-        if not re.fullmatch(r"[^:\s]+:\d{1,5}", listen):
+        if not re.fullmatch(r"[^:\s]+:\d{1,5}", listen) or int(listen.rpartition(":")[2]) > 65535:
             section.complain(("listen",), f"got {listen!r}", "Write it like  127.0.0.1:8025.")
-        inbox = Inbox(listen=listen, url=section.text("url", f"http://{listen}").rstrip("/"))
+        inbox = Inbox(listen=listen, url=section.parsed("url", web_address, f"http://{listen}"))
         section.finish()
         return inbox
 
@@ -474,7 +510,7 @@ class _Loader:
             use=section.text("use", way_out="Name the adapter:  use: alibaba  (see `smsbench vendors`)."),
             credentials=self._credentials(account),
             signature=signature,
-            endpoint=section.text("endpoint", "") or None,
+            endpoint=section.parsed("endpoint", web_address, None, "Leave it out for the vendor's own."),
             price=section.parsed("price", money, None, "Write the price of one billed segment:  price: 0.045 CNY"),
             templates=section.section("templates").texts(),
             reports=section.choice("reports", ("push", "pull", "both"), "push"),
@@ -567,6 +603,7 @@ class _Loader:
 
     def _check_whole(self, top: _Section, evaluation: Evaluation) -> None:
         """What only shows when the parts stand together."""
+        self._check_money(top, evaluation)
         handsets = [one for one in evaluation.recipients if one.kind is RecipientKind.HANDSET]
         if not handsets and evaluation.recipients:
             top.complain(("recipients",), "holds no handset", "Arrival needs phones that forward: kind handset.")
@@ -578,3 +615,14 @@ class _Loader:
                 near = difflib.get_close_matches(unknown, texts, 1)
                 hint = f"Did you mean {near[0]}?" if near else "See `smsbench texts`."
                 top.complain(("vendors", label, "templates", unknown), "is no test text", hint)
+
+    def _check_money(self, top: _Section, evaluation: Evaluation) -> None:
+        currency = evaluation.spend_limit.currency
+        for label, vendor in evaluation.vendors.items():
+            path = ("vendors", label, "price")
+            if vendor.price is None and evaluation.mode == "live":
+                way_out = "Without it no spend limit holds:  price: 0.045 CNY  (one billed segment)"
+                top.complain(path, "is missing", way_out)
+            elif vendor.price is not None and vendor.price.currency != currency:
+                way_out = f"Write it in {currency}, as the spend limit is."
+                top.complain(path, f"is in {vendor.price.currency}, the spend limit in {currency}", way_out)

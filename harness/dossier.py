@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal
 
 from harness.errors import Complaint, ConfigError
-from harness.plain_yaml import Located
+from harness.plain_yaml import Located, Path, Plain
 
 
 class DocumentKind(StrEnum):
@@ -62,7 +62,7 @@ def read_dossier(located: Located, labels: frozenset[str]) -> tuple[Attestation,
     """Attestations from a file `vendor → kind → fields`. Raises ConfigError with everything that is wrong."""
     complaints: list[Complaint] = []
     papers: list[Attestation] = []
-    plain = located.value if isinstance(located.value, dict) else {}
+    plain = _mapping(located, (), located.value, complaints)
     for vendor, kinds in plain.items():
         if vendor not in labels:
             complaints.append(
@@ -73,7 +73,7 @@ def read_dossier(located: Located, labels: frozenset[str]) -> tuple[Attestation,
                 )
             )
             continue
-        for kind, fields in (kinds if isinstance(kinds, dict) else {}).items():
+        for kind, fields in _mapping(located, (vendor,), kinds, complaints).items():
             path = (vendor, kind)
             try:
                 papers.append(_read(vendor, kind, fields))
@@ -89,6 +89,16 @@ def read_dossier(located: Located, labels: frozenset[str]) -> tuple[Attestation,
     if complaints:
         raise ConfigError(complaints)
     return tuple(papers)
+
+
+def _mapping(located: Located, path: Path, value: Plain, complaints: list[Complaint]) -> dict[str, Plain]:
+    if isinstance(value, dict):
+        return value
+    if value != "":  # a vendor or a file with nothing in it has no papers
+        problem = "got a list" if isinstance(value, list) else f"got {value[:60]!r}"
+        way_out = "Write  vendor: {kind: {number: …, checked_by: …}}."
+        complaints.append(Complaint(place=located.place(path), problem=problem, way_out=way_out))
+    return {}
 
 
 def _read(vendor: str, kind: str, fields: object) -> Attestation:

@@ -83,7 +83,9 @@ class Matcher:
     def _know(self, fact: Fact, number: int, theirs: str) -> None:
         if fact.case_id in self.cases:
             vendor = self.cases[fact.case_id].vendor
-            self._by_vendor_id.setdefault((vendor, theirs), []).append(Leg(fact.case_id, number))
+            legs = self._by_vendor_id.setdefault((vendor, theirs), [])
+            if (leg := Leg(fact.case_id, number)) not in legs:  # answered and settled: one message, no collision
+                legs.append(leg)
 
     def leg_of(self, body: ReportReceived | SightingReceived) -> Leg | None:
         """The message a claim or sighting belongs to; None for an orphan (as far as is known now)."""

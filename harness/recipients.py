@@ -36,6 +36,16 @@ _COLUMNS: Final = (
     "since",
 )
 _SAMPLE: Final = re.compile(r"\+861\d\d0000\d{4}")
+_NUMBER: Final = re.compile(r"(1[3-9]\d)[ -]?\d{4}[ -]?\d{2}(\d{2})")
+
+
+def mask_numbers(text: str) -> str:
+    """A text in which whatever may be a mobile number is masked.
+
+    >>> mask_numbers("got 'r1 138 0000 1234'")
+    "got 'r1 138******34'"
+    """
+    return _NUMBER.sub(r"\1******\2", text)
 
 
 def yes_no(text: str) -> bool:
@@ -58,12 +68,20 @@ def read_recipients(
     """Recipients from CSV, and everything that is wrong. Columns that are not ours are tags: slices of their own."""
     complaints: list[Complaint] = []
     reader = csv.DictReader(io.StringIO(text))
-    columns = [column.strip() for column in reader.fieldnames or ()]
-    reader.fieldnames = columns
+    try:
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        place = f"{name}, line {reader.line_num}"
+        return (), [Complaint(place=place, problem=str(error), way_out="Mend the quotes there, or save it anew.")]
     for column in ("id", "number", "carrier", "consent_by", "consent_on"):
         if column not in columns:
             way_out = f"Columns are {', '.join(_COLUMNS)}, and tags of your own."
             complaints.append(Complaint(place=f"{name}, line 1", problem=f"lacks the column {column}", way_out=way_out))
+    for column in {column: None for column in columns if columns.count(column) > 1}:
+        problem = f"has the column {column!r} twice" if column else "has columns without a name"
+        complaints.append(Complaint(place=f"{name}, line 1", problem=problem, way_out="Remove one of the two."))
     tags = [column for column in columns if column not in _COLUMNS]
     for column in tags:
         if near := difflib.get_close_matches(column, _COLUMNS, 1, 0.85):
@@ -73,8 +91,8 @@ def read_recipients(
         return (), complaints
     recipients: dict[str, Recipient] = {}
     numbers: dict[str, int] = {}
-    for row in reader:
-        line = reader.line_num
+    phones: dict[str, str] = {}
+    for line, row in rows:
         person, wrong = _Row(name, line, row).read(tags, forwarders, live=live)
         complaints += wrong
         if person is None:
@@ -86,6 +104,13 @@ def read_recipients(
                 Complaint(place=f"{name}, line {line}", problem=problem, way_out="Remove one of the two.")
             )
             continue
+        if person.forwarder in phones:
+            # A post names its forwarder and nothing else: two recipients behind one could not be told apart.
+            problem = f"the forwarder {person.forwarder} of {person.id} serves {phones[person.forwarder]} already"
+            way_out = "Give each handset a forwarder of its own."
+            complaints.append(Complaint(place=f"{name}, line {line}: forwarder", problem=problem, way_out=way_out))
+        elif person.forwarder is not None:
+            phones[person.forwarder] = person.id
         recipients[person.id], numbers[person.number] = person, line
     return tuple(recipients.values()), complaints
 
@@ -102,7 +127,8 @@ class _Row:
 
     def complain(self, column: str, problem: str, way_out: str) -> None:
         place = f"{self.name}, line {self.line}" + (f": {column}" if column else "")
-        self.complaints.append(Complaint(place=place, problem=problem, way_out=way_out))
+        # Values that slipped into the wrong column may be numbers.
+        self.complaints.append(Complaint(place=place, problem=mask_numbers(problem), way_out=way_out))
 
     def read(
         self, tags: Sequence[str], forwarders: frozenset[str], *, live: bool
@@ -116,6 +142,9 @@ class _Row:
             self.complain("forwarder", "is missing", "A handset needs the forwarder that reports what it saw.")
         if not self.row.get("id"):
             self.complain("id", "is missing", "Give each recipient a short id; reports show it, not the number.")
+        elif not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", self.row["id"]) or _NUMBER.search(self.row["id"]):
+            way_out = "Use a short name of letters, digits, dots and hyphens, not the number: reports show it."
+            self.complain("id", f"got {self.row['id'][:40]!r}", way_out)
         consent_on = self._day("consent_on")
         if not self.row.get("consent_by") or consent_on is None:
             self.complain(

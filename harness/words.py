@@ -104,7 +104,7 @@ class Words:
         """As `fill`, for messages from outside, such as a plug-in's: an unknown id is shown with its values."""
         try:
             return self.fill(id, values)
-        except KeyError:
+        except (KeyError, TypeError, ValueError):
             told = self.listed(f"{name} = {self._formatted(name, '', value)}" for name, value in values.items())
             return f"{id}: {told}" if told else id
 
@@ -156,6 +156,9 @@ class Words:
     def minutes(self, minutes: float) -> str:
         """A span given in minutes, in the unit that suits it."""
         return self.duration(minutes * 60)
+
+    def hours(self, hours: float) -> str:
+        return self("span.hours", x=_plain(hours))
 
     def days(self, days: float) -> str:
         return self("span.days", x=_plain(days))
@@ -231,26 +234,32 @@ class Words:
     def _formatted(self, name: str, form: str, value: Value) -> str:
         if value is None:
             return self("unknown")
-        if form:
-            return self._forms()[form](value)
         if isinstance(value, str):
-            return self.name(name, value) if name in VOCABULARIES else value
+            vocabulary = form or name
+            return self.name(vocabulary, value) if vocabulary in VOCABULARIES else _told(self, form, value)
+        suffix = name.rpartition("_")[2]
+        if form or suffix in FORMS - set(VOCABULARIES):
+            return self._forms()[form or suffix](value)
         return self.count(value) if isinstance(value, int) else self.number(value)
 
     def _forms(self) -> Mapping[str, Callable[..., str]]:
         return {
             "share": self.share, "points": self.points, "duration": self.duration, "seconds": self.seconds,
             "minutes": self.minutes, "days": self.days, "money": self.money, "count": self.count,
-            "number": self.number, "moment": self.moment, "day": self.day,
-            **{vocabulary: lambda word, _of=vocabulary: self.name(_of, word) for vocabulary in VOCABULARIES},
+            "number": self.number, "hours": self.hours,
         }  # fmt: skip
 
 
+def _told(words: Words, form: str, text: str) -> str:
+    """A text under a placeholder: times of ISO 8601 are formatted, all else stands as it is."""
+    return {"moment": words.moment, "day": words.day}.get(form, str)(text)
+
+
 FORMS: Final = frozenset(
-    {"share", "points", "duration", "seconds", "minutes", "days", "money", "count", "number", "moment", "day"}
+    {"share", "points", "duration", "seconds", "minutes", "days", "money", "count", "number", "moment", "day", "hours"}
     | set(VOCABULARIES)
 )
-"""What may stand behind the colon of a placeholder."""
+"""What may stand behind the colon of a placeholder; a number whose name ends in _share, _seconds … needs no colon."""
 
 
 _SPANS: Final = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (120.0, 60.0, "minutes"))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from harness.domain import Carrier, State, Unit
 from harness.judge.result import Finding, MeasureInfo, Note, Result, Slice
-from harness.words import Words
+from harness.words import Value, Words
 from reports import charts
 
 
@@ -128,14 +128,30 @@ class Desk:
         """A note's sentence, with vendors called by name."""
         if note is None:
             return ""
-        values = {
+        values: dict[str, Value] = {
             key: self.party(value).name if isinstance(value, str) and value in self.result.vendors else value
             for key, value in note.values.items()
         }
+        values |= self._in_unit(note)
         for id in (note.id, f"reason.{note.id}"):
             if id in self.words:
                 return self.words.sentence(id, values)
         return self.words.sentence(note.id, values)
+
+    def _in_unit(self, note: Note) -> dict[str, str]:
+        """The numbers of a note about a measure, in its unit; limits that were not reached say so."""
+        measure = note.values.get("measure")
+        if not isinstance(measure, str) or measure not in self.result.measures:
+            return {}
+        unit, told = self.unit(measure), dict[str, str]()
+        for key in ("value", "low", "high", "threshold"):
+            value = note.values.get(key)
+            if not isinstance(value, str):
+                told[key] = self.words.value(value, unit)
+        low, high = note.values.get("low"), note.values.get("high")
+        if not isinstance(low, str) and not isinstance(high, str):
+            told["interval"] = self.words.interval(low, high, unit)
+        return told
 
     def measure(self, id: str) -> str:
         return self.words.name("measure", id)

@@ -799,8 +799,12 @@ def gate_title(desk: Desk, text: str) -> str:
     if found is None:
         return text
     measure, amount, unit = found["measure"], float(found["amount"]), found["unit"]
-    limit = desk.words.share(amount) if not unit and desk.unit(measure) is Unit.SHARE else f"{found['amount']} {unit or ''}"
+    limit = f"{found['amount']} {unit or ''}"
+    if not unit and desk.unit(measure) is Unit.SHARE and not found["compare"]:
+        limit = desk.words.share(amount)
     name = desk.measure(measure)
+    if unit is None and amount == 1 and found["relation"] == ">=" and desk.unit(measure) is Unit.SHARE:
+        return name  # a yes-or-no measure: its name says it all
     if found["slice"]:
         name = f"{name} ({_slice_written(desk, found['slice'])})"
     if found["compare"]:

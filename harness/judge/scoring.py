@@ -32,6 +32,7 @@ from harness.judge.criteria import (
     days_of,
     dossier_of,
     measures,
+    parse_gate,
     parse_gates,
     take,
     views,
@@ -191,7 +192,8 @@ def _gate_verdict(gate: Gate, vendor: str, taken: _Taken) -> GateVerdict:
     if finding is not None and finding.estimate is not None:
         verdict = _verdict(gate, finding.estimate)
         values |= _numbers(finding.estimate)
-        reason = Note(id=f"gate.{verdict}", values=values)
+        said = {"pass": "clear", "fail": "beyond", "unclear": "crosses"}
+        reason = Note(id=f"gate.{said[verdict]}", values=values)
     elif finding is not None and finding.reason is not None:
         reason = Note(id=finding.reason.id, values=finding.reason.values)
     else:
@@ -418,15 +420,15 @@ def _mark(
         state = State.INSUFFICIENT
         weight = sum(score.weight for score in missing) / sum(score.weight for score in scores)
         reason = Note(
-            id="mark.missing",
-            values={"missing": len(missing), "of": len(scores), "first": missing[0].measure, "weight_share": weight},
+            id="mark.incomplete",
+            values={"n": len(missing), "of": len(scores), "measure": missing[0].measure, "weight_share": weight},
         )
     elif floors:
         state = State.NOT_OFFERED if len(floors) == len(scores) else State.MEASURED
-        reason = Note(id="mark.floor", values={"absent": len(floors), "of": len(scores), "first": floors[0].measure})
+        reason = Note(id="mark.floor", values={"n": len(floors), "of": len(scores), "measure": floors[0].measure})
     else:
         state = State.ATTESTED if source == "attested" else State.MEASURED
-        reason = Note(id=f"mark.{source}", values={"of": len(scores)})
+        reason = Note(id="mark.complete", values={"n": len(scores)})
     return Mark(
         criterion=criterion.id, score=point, low=band[0], high=band[1], state=state, source=source, reason=reason,
         members=scores, evidence=_mark_evidence(criterion, scores, taken, vendor),
@@ -575,7 +577,7 @@ def _sentence(card: _Card, places: _Places, failed: Sequence[GateVerdict], open_
     values: dict[str, str | int | float] = {"vendor": card.vendor, "low": card.low, "high": card.high}
     if failed:
         legal = sorted(failed, key=lambda gate: not gate.legal)
-        return Note(id="verdict.excluded", values=values | {"gate": legal[0].text, "gates": len(failed)})
+        return Note(id="verdict.excluded", values=values | _named(legal[0]) | {"gates": len(failed)})
     group = places.group[card.vendor]
     fellows = sum(one == group for one in places.group.values())
     values |= {"group": group, "p_first_share": places.p_first[card.vendor], "others": fellows - 1}
@@ -588,9 +590,14 @@ def _sentence(card: _Card, places: _Places, failed: Sequence[GateVerdict], open_
     if open_gates:
         return Note(
             id=f"verdict.{kind}_conditional",
-            values=values | {"gate": open_gates[0].text, "gates": len(open_gates)},
+            values=values | _named(open_gates[0]) | {"gates": len(open_gates)},
         )
     return Note(id=f"verdict.{kind}", values=values)
+
+
+def _named(gate: GateVerdict) -> dict[str, str]:
+    """A gate as a sentence may name it: as written, and the measure it is on."""
+    return {"gate": gate.text, "measure": parse_gate(gate.text, "gate").measure}
 
 
 def _remarks(card: _Card, taken: _Taken, criteria: Criteria) -> tuple[tuple[Note, ...], tuple[Note, ...]]:
@@ -626,7 +633,8 @@ def _remark(vendor: str, criterion: str, one: MemberScore, taken: _Taken) -> Not
         values |= _numbers(finding.estimate)
         if finding.estimate.value is None:
             return Note(id="remark.not_reached", values=values)
-        return Note(id="remark.measure", values=values)
+        # One sentence a unit, so that the words can say seconds, days or per cent.
+        return Note(id=f"remark.{measures()[one.measure].info.unit.value}", values=values)
     return Note(id="remark.score", values=values)
 
 
@@ -823,6 +831,8 @@ def _senders(vendor: str, carrier: Carrier | None, view: View) -> Series:
 
 def _warnings(evidence: Evidence, taken: _Taken) -> Iterator[Note]:
     run = evidence.run
+    if run.began.mode == "sandbox":
+        yield Note(id="warning.sandbox")
     if run.because is None:
         yield Note(id="warning.unfinished")
     elif run.because != "done":
@@ -839,7 +849,7 @@ def _warnings(evidence: Evidence, taken: _Taken) -> Iterator[Note]:
         yield from _vendor_warnings(vendor, taken.views[vendor, None])
     counts = Counter(zip(evidence.orphans["kind"], evidence.orphans["vendor"].fillna(""), strict=True))
     for (kind, vendor), count in sorted(counts.items()):
-        yield Note(id="warning.orphans", values={"kind": kind, "vendor": vendor, "n": count})
+        yield Note(id=f"warning.orphan_{kind}", values={"vendor": vendor, "n": count})
     if len(evidence.refused_pushes):
         yield Note(id="warning.refused_pushes", values={"n": len(evidence.refused_pushes)})
     yield from _order_warning(evidence)

@@ -80,7 +80,12 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if isinstance(value, bool | list | dict):
         raise _refused("unreadable", status=400)
-    return "" if value is None else str(value)
+    return "" if value is None else _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    """Half a character (an app cut a long text in the middle of one) becomes U+FFFD: nothing can store it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _digest(*parts: str) -> str:
@@ -150,7 +155,7 @@ def _milliseconds(text: str) -> datetime | None:
 def _phone_time(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -196,9 +201,9 @@ def _read_smsgate(forwarder: Forwarder, recipient: str, request: PushRequest) ->
 def _iso(text: str) -> datetime | None:
     try:
         value = datetime.fromisoformat(text)
-    except ValueError:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=BEIJING).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=BEIJING).astimezone(UTC)
 
 
 # --- any JSON webhook, described in the evaluation ------------------------------------------------------------------
@@ -217,7 +222,7 @@ def _read_json_post(forwarder: Forwarder, recipient: str, request: PushRequest) 
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, dict | list | bool):
             raise _refused("unreadable", status=400)
-        return "" if value is None else str(value)
+        return "" if value is None else _whole(str(value))
 
     sender, text = at("sender"), at("text")
     if not sender or not text:
@@ -254,7 +259,7 @@ def _described_time(text: str, pattern: str) -> datetime | None:
             return _milliseconds(f"{text}000") if text.isdigit() else None
     try:
         return datetime.strptime(text, pattern).replace(tzinfo=BEIJING).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from harness.capabilities import Acknowledgement, Push, PushRefused, PushRequest, ReadsPushes
 from harness.clock import Clock
+from harness.codec import encode_body
 from harness.config import Forwarder
 from harness.domain import Recipient, ReportSource, Sighting, StatusReport
 from harness.errors import LedgerError
@@ -154,7 +155,7 @@ class Inbox:
         if self._is_full():
             return Acknowledgement(status=503, body=b'{"error":"busy"}')
         kind, _, rest = request.path.strip("/").partition("/")
-        door = f"{kind}/{rest}"[:120]
+        door = self._redactor.text(f"{kind}/{rest}"[:120])
         try:
             if kind == "push":
                 bodies, answer = self._read_push(rest.split("/")[0], door, request)
@@ -165,7 +166,11 @@ class Inbox:
         # What is not ours is a sign of life only, and its text is not kept; nor is a refused post to a phone's door.
         whole = kind == "push" or any(isinstance(body, SightingReceived) for body, _ in bodies)
         try:
-            await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
+            try:
+                await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
+            except ValueError:  # an item that cannot be written down, such as half a character: the others are kept
+                bodies = _without_unwritable(door, bodies)
+                await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
         except LedgerError:
             return Acknowledgement(status=503, body=b'{"error":"cannot store"}')
         return answer
@@ -186,7 +191,6 @@ class Inbox:
             "path": request.path,
             "query": request.query,
             "headers": dict(request.headers),
-            "body_sha256": hashlib.sha256(request.body).hexdigest(),
         }
         try:
             noted["body"] = request.body.decode()
@@ -194,7 +198,9 @@ class Inbox:
             # Masked as Latin-1, so that a number in a wrongly encoded body does not get through either.
             masked = self._redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
             noted["body_base64"] = base64.b64encode(masked).decode()
-        return self._redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":"))).encode()
+        post = self._redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":")))
+        # Past the redactor: one digest in a hundred holds eleven digits like a number's, and a masked one proves nothing.
+        return f'{{"body_sha256":"{hashlib.sha256(request.body).hexdigest()}",{post[1:]}'.encode()
 
     # --- vendors ----------------------------------------------------------------------------------------------------
 
@@ -206,11 +212,16 @@ class Inbox:
             raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
         try:
             push: Push = vendor.read_push(request)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return self._push_facts(label, door, push), push.acknowledgement
+        except PushRefused:
+            raise
+        except Exception as error:
             # The adapter stumbled: kept raw, told, and answered as not received, so that the vendor sends it again.
             raise PushRefused(
                 f"the adapter could not read it: {type(error).__name__}", Acknowledgement(status=500, body=b"{}")
             ) from error
+
+    def _push_facts(self, label: str, door: str, push: Push) -> list[tuple[FactBody, str | None]]:
         bodies: list[tuple[FactBody, str | None]] = [
             report_fact(label, report, self._people, ReportSource.PUSHED) for report in push.reports
         ]
@@ -223,14 +234,14 @@ class Inbox:
                 sent_at=reply.sent_at,
                 source=ReportSource.PUSHED,
             )
-            key = reply.vendor_message_id or f"{body.recipient}:{reply.text}:{reply.sent_at}"
+            key = reply.vendor_message_id or f"{body.recipient}:{body.text}:{reply.sent_at}"
             bodies.append((body, f"inbound:{label}:{key}"))
         for decision in push.decisions:
             key = f"decision:{label}:{decision.subject}:{decision.ticket or decision.name}:{decision.verdict}"
             bodies.append((ReviewDecisionReceived(vendor=label, decision=decision), key))
         if push.unread:
             bodies.append((PushWasRefused(door=door, why=f"{push.unread} items unread"), None))
-        return bodies, push.acknowledgement
+        return bodies
 
     # --- phones -----------------------------------------------------------------------------------------------------
 
@@ -308,8 +319,17 @@ def sighting_fact(sighting: Sighting, redactor: Redactor) -> tuple[SightingRecei
     return body, f"sighting:{sighting.forwarder}:{sighting.event_id}"
 
 
-def _latin(raw: bytes) -> str:
-    return raw.decode("latin-1")
+def _without_unwritable(door: str, bodies: list[tuple[FactBody, str | None]]) -> list[tuple[FactBody, str | None]]:
+    def is_writable(body: FactBody, dedupe: str | None) -> bool:
+        try:
+            encode_body(body)
+            (dedupe or "").encode()
+        except ValueError:
+            return False
+        return True
+
+    kept = [(body, dedupe) for body, dedupe in bodies if is_writable(body, dedupe)]
+    return [*kept, (PushWasRefused(door=door, why=f"{len(bodies) - len(kept)} items unwritable"), None)]
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -32,6 +32,7 @@ _NUMBER: Final = re.compile(
 )
 """A mainland mobile number wherever one stands, known or not, in any spelling of the country code; also after %22."""
 _LONG_DIGITS: Final = re.compile(r"\d{12,}")
+_BASIC: Final = re.compile(r'(?i)(?<=")basic [A-Za-z0-9+/=]+(?=")')  # a header: name and password, only in base64
 MOST_REQUESTS: Final = 60  # of one flow: paging ends somewhere
 
 
@@ -67,6 +68,7 @@ class Redactor:
     def text(self, text: str) -> str:
         if self._pattern is not None:
             text = self._pattern.sub("•••", text)
+        text = _BASIC.sub("Basic •••", text)
         text = _NUMBER.sub(lambda found: f"{found[1] or ''}{found[2]}******{found[4]}", text)
         return _LONG_DIGITS.sub(self._long_digits, text)
 
@@ -188,8 +190,9 @@ class _Attempt:
     async def run(self, begin: Callable[[], Flow[T]]) -> T:
         self.tries += 1
         self.requests = 0
-        flow = begin()
+        flow: Flow[T] | None = None
         try:
+            flow = begin()
             request = next(flow)
             while True:
                 try:
@@ -205,13 +208,14 @@ class _Attempt:
             if isinstance(trouble, Unintelligible) and not trouble.body:
                 trouble.body = self.last_body
             raise
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, ArithmeticError) as error:
+        except Exception as error:
             # An adapter that stumbles is our fault; what it stumbled over may have left: trouble, never a crash.
             if self.requests == 0:
                 raise VendorTrouble(f"the adapter failed: {type(error).__name__}: {error}", written=False) from error
             raise Unintelligible(f"the adapter could not read the reply: {type(error).__name__}: {error}") from error
         finally:
-            flow.close()
+            if isinstance(flow, Generator):
+                flow.close()
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
         if self.requests >= MOST_REQUESTS:

@@ -6,6 +6,7 @@ Pure and repeatable: the same evaluation and seed give the same plan, case for c
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -110,8 +111,8 @@ class Briefing:
         raw = self.settings.get(name)
         if raw is None:
             return default
-        if not raw.isdigit():
-            raise self._wrong(name, raw, f"Write a whole number, or leave it out for {default}.")
+        if not re.fullmatch(r"[0-9]{1,7}", raw):
+            raise self._wrong(name, raw, f"Write a whole number below ten million, or leave it out for {default}.")
         return int(raw)
 
     def duration(self, name: str, default: timedelta) -> timedelta:

@@ -238,7 +238,7 @@ def test_missing_evidence_is_a_whole_span_and_never_zero() -> None:
     scene.deliver({"ali": Manner(arrives=1)}, each=100)
     one = mark(judged(scene.end(), TWO), "ali", "review")
     assert (one.score, one.low, one.high, one.state, one.source) == (None, 0, 100, State.INSUFFICIENT, "none")
-    assert one.reason.id == "mark.missing"
+    assert one.reason.id == "mark.incomplete"
     assert card(judged(scene.end(), TWO), "ali").overall is None
 
 
@@ -450,7 +450,7 @@ def test_weak_spots_of_a_run_are_warned_of() -> None:
     case = scene.plan("ali", "p00", 10)
     scene.report(case, 20, vendor_message_id="nobody's")
     said = warned(scene.end(because="interrupted"))
-    expected = {"ended_early", "few_handsets", "in_doubt", "unknown", "short_window", "panel_only", "orphans"}
+    expected = {"ended_early", "few_handsets", "in_doubt", "unknown", "short_window", "panel_only", "orphan_report"}
     assert {f"warning.{one}" for one in expected} <= said
 
 
@@ -459,7 +459,7 @@ def test_a_clean_run_is_not_warned_of() -> None:
     scene = Scene(manners, phones=18, days=5)
     scene.beat(5 * 86_400 + 8000, every=200)
     scene.deliver(manners, each=120)
-    assert warned(scene.end()) == set()
+    assert warned(scene.end()) == {"warning.sandbox"}
 
 
 def test_a_vendor_that_always_came_first_is_warned_of() -> None:

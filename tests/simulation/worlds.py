@@ -64,7 +64,7 @@ VENDORS = """
   third:
     wire: tencent
     name: {zh-CN: 三, en: Third}
-    credentials: {secret_id: canary-third-id, secret_key: canary-third-secret, sdk_app_id: "1400000001"}
+    credentials: {secret_id: canary-third-id, secret_key: canary-third-secret, sdk_app_id: "1487650001"}
     signatures: {某某科技: approved}
     mode: push
     price: 0.05

@@ -416,7 +416,3 @@ def test_requests_go_to_the_endpoint_that_the_account_names(vendor: str, method:
     assert isinstance(request, httpx.Request)
     assert (request.url.scheme, request.url.host, request.url.port) == ("http", "127.0.0.1", 8080)
     assert request.headers["host"] == "127.0.0.1:8080"
-
-
-# --- conversations with the counterpart ------------------------------------------------------------------------------
-# Place for the lead: for every capability, the adapter against `vendors.sandbox.<id>` over an in-memory line.

@@ -10,9 +10,17 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from harness.domain import Purpose
 from vendors.sandbox.world import World
+
+FILING: Final = {
+    "alibaba": {"qualification_id": "1001"},
+    "tencent": {"qualification_id": "1001", "proof_image": "iVBORw0KGgo="},
+    "yunpian": {"website": "https://example.com"},
+}
+"""What each wire wants to hear before it files a signature; made up."""
 
 Texts = Mapping[str, tuple[str, Purpose]]
 """Test text id → its template and purpose."""
@@ -93,6 +101,8 @@ def _vendor(
         environment[variable] = value
         lines.append(f"      {name}: ${variable}")
     signature = next(name for name, approved in account.signatures.items() if approved)
+    filing = "".join(f"{name}: {value}, " for name, value in FILING.get(account.truth.wire, {}).items())
+    lines += [f"    options: {{{filing.removesuffix(', ')}}}"] if filing else []
     lines += [f"    signature: {signature}", f"    price: {account.truth.price} CNY"]
     if endpoints is not None:
         lines.append(f"    endpoint: {endpoints[label]}")
