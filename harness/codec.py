@@ -8,8 +8,10 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from harness.facts import FactBody
+from harness.text import whole
 
 T = TypeVar("T")
 
@@ -17,8 +19,25 @@ _bodies: TypeAdapter[FactBody] = TypeAdapter(Annotated[FactBody, Field(discrimin
 
 
 def encode_body(body: FactBody) -> bytes:
-    """A fact's body as the JSON bytes that are stored and digested; always the same bytes for the same body."""
-    return _bodies.dump_json(body)
+    """A fact's body as the JSON bytes that are stored and digested; always the same bytes for the same body.
+
+    Half a character in a vendor's words becomes U+FFFD: no such text may stop the ledger.
+    """
+    try:
+        return _bodies.dump_json(body)
+    except PydanticSerializationError:
+        return to_json(_whole(_bodies.dump_python(body, mode="json")))
+
+
+def _whole(plain: Any) -> Any:
+    match plain:
+        case str():
+            return whole(plain)
+        case list():
+            return [_whole(one) for one in plain]
+        case dict():
+            return {whole(key): _whole(value) for key, value in plain.items()}
+    return plain
 
 
 def decode_body(raw: bytes) -> FactBody:

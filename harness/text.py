@@ -82,6 +82,17 @@ def new_token(chance: Random, *, digits: bool) -> str:
     return "".join(chance.choice(alphabet) for _ in range(TOKEN_LENGTH))
 
 
+def whole(text: str) -> str:
+    """A text that UTF-8 can hold: half a character, where somebody cut one in the middle, becomes U+FFFD.
+
+    >>> whole("好" + chr(0xD83D))
+    '好�'
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def normalised(text: str) -> str:
     """A text as compared between sent and seen: without white space at the ends, and CR LF as LF."""
     return text.replace("\r\n", "\n").strip()

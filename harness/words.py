@@ -237,8 +237,8 @@ class Words:
         if isinstance(value, str):
             vocabulary = form or name
             return self.name(vocabulary, value) if vocabulary in VOCABULARIES else _told(self, form, value)
-        suffix = name.rpartition("_")[2]
-        if form or suffix in FORMS - set(VOCABULARIES):
+        head, _, suffix = name.rpartition("_")
+        if form or (head and suffix in FORMS - set(VOCABULARIES)):
             return self._forms()[form or suffix](value)
         return self.count(value) if isinstance(value, int) else self.number(value)
 

@@ -24,6 +24,7 @@ from harness.domain import BEIJING, Sighting
 from harness.errors import Unauthorised, VendorTrouble
 from harness.facts import HeartbeatReceived
 from harness.flow import Flow, read_json, read_object
+from harness.text import whole
 
 SMSFORWARDER_WINDOW: Final = timedelta(seconds=600)  # the app's own tolerance
 SMSGATE_WINDOW: Final = timedelta(seconds=300)  # advised by its documentation
@@ -80,12 +81,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if isinstance(value, bool | list | dict):
         raise _refused("unreadable", status=400)
-    return "" if value is None else _whole(str(value))
-
-
-def _whole(text: str) -> str:
-    """Half a character (an app cut a long text in the middle of one) becomes U+FFFD: nothing can store it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "" if value is None else whole(str(value))
 
 
 def _digest(*parts: str) -> str:
@@ -222,7 +218,7 @@ def _read_json_post(forwarder: Forwarder, recipient: str, request: PushRequest) 
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, dict | list | bool):
             raise _refused("unreadable", status=400)
-        return "" if value is None else _whole(str(value))
+        return "" if value is None else whole(str(value))
 
     sender, text = at("sender"), at("text")
     if not sender or not text:

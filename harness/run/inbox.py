@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from harness import text
 from harness.capabilities import Acknowledgement, Push, PushRefused, PushRequest, ReadsPushes
 from harness.clock import Clock
-from harness.codec import encode_body
 from harness.config import Forwarder
 from harness.domain import Recipient, ReportSource, Sighting, StatusReport
 from harness.errors import LedgerError
@@ -166,11 +166,7 @@ class Inbox:
         # What is not ours is a sign of life only, and its text is not kept; nor is a refused post to a phone's door.
         whole = kind == "push" or any(isinstance(body, SightingReceived) for body, _ in bodies)
         try:
-            try:
-                await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
-            except ValueError:  # an item that cannot be written down, such as half a character: the others are kept
-                bodies = _without_unwritable(door, bodies)
-                await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
+            await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
         except LedgerError:
             return Acknowledgement(status=503, body=b'{"error":"cannot store"}')
         return answer
@@ -235,10 +231,10 @@ class Inbox:
                 source=ReportSource.PUSHED,
             )
             key = reply.vendor_message_id or f"{body.recipient}:{body.text}:{reply.sent_at}"
-            bodies.append((body, f"inbound:{label}:{key}"))
+            bodies.append((body, text.whole(f"inbound:{label}:{key}")))
         for decision in push.decisions:
             key = f"decision:{label}:{decision.subject}:{decision.ticket or decision.name}:{decision.verdict}"
-            bodies.append((ReviewDecisionReceived(vendor=label, decision=decision), key))
+            bodies.append((ReviewDecisionReceived(vendor=label, decision=decision), text.whole(key)))
         if push.unread:
             bodies.append((PushWasRefused(door=door, why=f"{push.unread} items unread"), None))
         return bodies
@@ -298,7 +294,7 @@ def report_fact(
     )
     # Pushed and pulled copies of one report are one report; a contradicting one (other state or code) is another.
     key = (label, report.vendor_message_id, recipient or "", report.segment, report.state, report.code)
-    return body, "report:" + ":".join(map(str, key))
+    return body, text.whole("report:" + ":".join(map(str, key)))
 
 
 def sighting_fact(sighting: Sighting, redactor: Redactor) -> tuple[SightingReceived, str]:
@@ -317,19 +313,6 @@ def sighting_fact(sighting: Sighting, redactor: Redactor) -> tuple[SightingRecei
         reconciled=sighting.reconciled,
     )
     return body, f"sighting:{sighting.forwarder}:{sighting.event_id}"
-
-
-def _without_unwritable(door: str, bodies: list[tuple[FactBody, str | None]]) -> list[tuple[FactBody, str | None]]:
-    def is_writable(body: FactBody, dedupe: str | None) -> bool:
-        try:
-            encode_body(body)
-            (dedupe or "").encode()
-        except ValueError:
-            return False
-        return True
-
-    kept = [(body, dedupe) for body, dedupe in bodies if is_writable(body, dedupe)]
-    return [*kept, (PushWasRefused(door=door, why=f"{len(bodies) - len(kept)} items unwritable"), None)]
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, bool]:

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -36,17 +37,18 @@ class Browser:
 
     def __init__(self, profile: Path) -> None:
         assert CHROMIUM is not None
-        to_child, self._in = os.pipe()
-        self._out, from_child = os.pipe()
-        shell = f'exec "$@" 3<&{to_child} 4>&{from_child}'
+        shell = 'exec "$@" 3<&0 4>&1 0</dev/null 1>/dev/null'  # it reads from descriptor 3 and writes to 4
         self.process = subprocess.Popen(
             ["sh", "-c", shell, "sh", CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(to_child, from_child), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        os.close(to_child)
-        os.close(from_child)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self._in, self._out = self.process.stdin.fileno(), self.process.stdout.fileno()
         self.events: list[dict[str, Any]] = []
-        self._left, self._number, self._session = b"", 0, None
+        self._left, self._number = b"", 0
+        self._session: str | None = None
+
+    def begin(self) -> None:
         pages = [t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         self._session = self.ask("Target.attachToTarget", targetId=pages[0]["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
@@ -65,7 +67,8 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._left:
-            chunk = os.read(self._out, 1 << 20)
+            ready, _, _ = select.select([self._out], [], [], PATIENCE)
+            chunk = os.read(self._out, 1 << 20) if ready else b""
             assert chunk, "the browser went away"
             self._left += chunk
         first, _, self._left = self._left.partition(b"\0")
@@ -82,17 +85,18 @@ class Browser:
         return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-        os.close(self._in)
-        os.close(self._out)
+        with self.process:  # closes both ends and waits
+            self.process.terminate()
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
+    try:
+        opened.begin()
+        yield opened
+    finally:
+        opened.close()
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)

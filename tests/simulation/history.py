@@ -46,7 +46,7 @@ from vendors.sandbox.world import Delivered
 
 SIGNATURE = "【某某科技】"
 DELIVERED = DeliveryState.DELIVERED
-TRAFFIC = ("delivery", "soak", "long_text")  # what a funnel counts; the rest has measures of its own
+TRAFFIC = ("delivery", "soak")  # what a funnel counts; the rest has measures of its own
 ROUNDING = timedelta(microseconds=2)  # the ledger keeps whole microseconds
 
 
