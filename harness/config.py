@@ -38,6 +38,7 @@ SCENARIOS: Final = (
     "statistics",
     "transport",
 )
+LANGUAGES: Final = ("zh-CN", "en")
 APPS: Final = ("smsforwarder", "smsgate", "json")
 
 
@@ -70,6 +71,7 @@ class VendorAccount:
     """One contestant: an account at a vendor."""
 
     label: str
+    name: Mapping[str, str]  # language → what reports call it; empty: the adapter's own name
     use: str  # adapter id, or a path to a description
     credentials: Mapping[str, Secret | str]
     signature: str
@@ -292,7 +294,7 @@ class _Section:
 
 def _shown(value: Plain) -> str:
     if isinstance(value, str):
-        return repr(mask_numbers(value if len(value) <= 60 else value[:57] + "…"))
+        return repr(value if len(value) <= 60 else value[:57] + "…")
     return f"a list of {len(value)}" if isinstance(value, list) else f"a mapping of {len(value)}"
 
 
@@ -347,7 +349,7 @@ class _Loader:
         evaluation = Evaluation(
             name=top.text("evaluation", way_out="Give the evaluation a name:  evaluation: 2026-03 monthly check"),
             mode=mode,
-            language=top.choice("language", ("zh-CN", "en"), "zh-CN"),
+            language=top.choice("language", LANGUAGES, "zh-CN"),
             seed=top.parsed("seed", lambda text: int(text), None, "Write a whole number, or leave it out."),
             begins=top.parsed("begins", moment, None, "Write it like  2026-03-02 09:00  (Beijing)."),
             lasts=top.parsed("lasts", span, timedelta(days=7)),
@@ -377,7 +379,8 @@ class _Loader:
         self._check_whole(top, evaluation)
         top.finish()
         if self.complaints:
-            raise ConfigError(sorted(self.complaints, key=self._where))
+            masked = (replace(one, problem=mask_numbers(one.problem)) for one in self.complaints)
+            raise ConfigError(sorted(masked, key=self._where))
         files = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(self.files.items())}
         digest = hashlib.sha256(canonical_json([self.located.value, files])).hexdigest()
         return replace(evaluation, digest=digest)
@@ -507,6 +510,7 @@ class _Loader:
             section.complain(("signature",), f"got {signature!r}", "Write it without the brackets 【】.")
         vendor = VendorAccount(
             label=label,
+            name=self._name(section),
             use=section.text("use", way_out="Name the adapter:  use: alibaba  (see `smsbench vendors`)."),
             credentials=self._credentials(account),
             signature=signature,
@@ -521,6 +525,13 @@ class _Loader:
         )
         section.finish()
         return vendor
+
+    def _name(self, section: _Section) -> dict[str, str]:
+        """A vendor's name: one for all languages, or one for each."""
+        if isinstance(section.values.get("name"), str):
+            name = section.text("name")
+            return {language: name for language in LANGUAGES}
+        return section.section("name").texts()
 
     def _credentials(self, section: _Section) -> dict[str, Secret | str]:
         result: dict[str, Secret | str] = {}
@@ -567,7 +578,7 @@ class _Loader:
             if isinstance(value := section.raw(name), str):
                 secrets[name] = self._secret(section, name, value)
         app = section.choice("app", APPS, None)
-        if app in ("smsforwarder", "smsgate") and "secret" not in secrets:
+        if app in ("smsforwarder", "smsgate") and "secret" not in section.values:
             section.complain((), "has no secret", "Posts of this app are signed:  secret: $PHONE_SECRET")
         forwarder = Forwarder(
             id=key,
@@ -582,7 +593,7 @@ class _Loader:
         )
         if app == "json" and not {"sender", "text"} <= forwarder.fields.keys():
             section.complain(("fields",), "lacks sender or text", "Say where they stand:  fields: {sender: from, …}")
-        if app == "json" and not (forwarder.secret and forwarder.header):
+        if app == "json" and not ("secret" in section.values and forwarder.header):
             section.complain((), "has no secret or no header", "Unsigned posts are refused: give both.")
         section.finish()
         return forwarder

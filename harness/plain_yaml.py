@@ -50,8 +50,9 @@ def locate(text: str, name: str) -> Located:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        raise _wrong(name, mark.line + 1 if mark else 1, str(problem), "Mend the YAML there.") from error
+        said = [getattr(error, part, None) for part in ("context", "problem")]
+        problem = ", ".join(str(part) for part in said if part) or str(error)
+        raise _wrong(name, mark.line + 1 if mark else 1, problem, "Mend the YAML there.") from error
     except RecursionError as error:
         raise _wrong(name, 1, "is nested too deep", f"Keep it under {MOST_DEPTH} levels.") from error
     lines: dict[Path, int] = {}

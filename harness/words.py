@@ -166,7 +166,7 @@ class Words:
     def money(self, amount: float | Decimal | Money, currency: str = "CNY") -> str:
         """An amount to four significant places: 0.0452 元 · CNY 0.0452."""
         if isinstance(amount, Money):
-            amount, currency = amount.amount, amount.currency
+            return self.money(amount.amount, amount.currency)
         return self("money", amount=self.number(Decimal(str(amount)), 4), currency=self.name("currency", currency))
 
     def value(self, x: float | None, unit: Unit | str) -> str:

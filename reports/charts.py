@@ -73,9 +73,8 @@ def _short(value: object) -> str:
 def _svg(width: float, height: float, label: str, *children: object, kind: str = "panel") -> Markup:
     """A picture. One without a label stands beside the words that say the same, and is hidden from readers aloud."""
     told: dict[str, object] = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
-    return tag(
-        "svg", *children, class_=kind, viewBox=f"0 0 {_short(width)} {_short(height)}", width=width, height=height, **told
-    )  # fmt: skip
+    box = f"0 0 {_short(width)} {_short(height)}"
+    return tag("svg", *children, class_=kind, viewBox=box, width=width, height=height, **told)
 
 
 def _path(steps: Iterable[str], **attributes: object) -> Markup:
@@ -288,11 +287,11 @@ def strip(
                 shade.setdefault(level, []).append(box)
             hour += run
     parts = [_path(boxes, class_=f"s{level}") for level, boxes in sorted(shade.items())]
-    rings = [
-        f"M{_at(x(begin) - 1, TOP + row * day - 1)}H{_short(max(x(end), x(begin) + 2) + 1)}v{row}H{_short(x(begin) - 1)}z"
-        for day, begin, end in down
-        if begin < last and end > first
-    ]
+    rings = []
+    for day, begin, end in down:
+        if begin < last and end > first:
+            left, right = x(begin) - 1, max(x(end), x(begin) + 2) + 1
+            rings.append(f"M{_at(left, TOP + row * day - 1)}H{_short(right)}v{row}H{_short(left)}z")
     if rings:
         parts.append(_path(rings, class_="ring"))
     every = ceil(len(days) / 10)
@@ -427,7 +426,27 @@ def round_end(highs: Iterable[float]) -> float:
     return next((step * power for step in (1, 2, 5) if step * power >= most), 10 * power)
 
 
-_SPAN_ENDS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000)
+_SPAN_ENDS: Final = (
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    7200,
+    21600,
+    43200,
+    86400,
+    172800,
+    432000,
+    864000,
+)
 
 
 def span_end(highs: Iterable[float]) -> float:

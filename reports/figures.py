@@ -5,12 +5,15 @@ A finding without a number keeps its state and reason; nothing is drawn for it b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
+
 from markupsafe import Markup
 
-from harness.domain import Carrier, State, Unit
+from harness.domain import Carrier, Purpose, State, Unit
 from harness.judge.result import Finding, MeasureInfo, Note, Result, Slice
 from harness.words import Value, Words
 from reports import charts
@@ -116,9 +119,9 @@ class Desk:
                 ((key, value),) = finding.slice.items()
                 if value not in found.setdefault(key, []):
                     found[key].append(value)
-        order = [carrier.value for carrier in Carrier]
+        order = [word.value for word in (*Carrier, *Purpose)]
         return {
-            key: tuple(sorted(values, key=lambda value: (order.index(value) if value in order else 9, value)))
+            key: tuple(sorted(values, key=lambda value: (order.index(value) if value in order else len(order), value)))
             for key, values in found.items()
         }
 
@@ -133,10 +136,23 @@ class Desk:
             for key, value in note.values.items()
         }
         values |= self._in_unit(note)
+        if isinstance(gate := note.values.get("gate"), str):
+            values["gate"] = gate_title(self, gate)
         for id in (note.id, f"reason.{note.id}"):
             if id in self.words:
                 return self.words.sentence(id, values)
         return self.words.sentence(note.id, values)
+
+    def numbers(self, note: Note) -> str:
+        """The value a note speaks of, with its interval: 98.6 % (97.3–99.7 %). Empty where it carries none."""
+        told = self._in_unit(note)
+        if "value" not in note.values and "low" not in note.values:
+            return ""
+        value = note.values.get("value")
+        exact = note.values.get("low") == value == note.values.get("high")
+        if exact and value in (0, 1) and self.unit(str(note.values.get("measure"))) is Unit.SHARE:
+            return self.words("yes" if value else "no")
+        return told["value"] if exact else f"{told['value']} ({told['interval']})" if told else ""
 
     def _in_unit(self, note: Note) -> dict[str, str]:
         """The numbers of a note about a measure, in its unit; limits that were not reached say so."""
@@ -196,8 +212,8 @@ class Desk:
             text = self.words.name("state", finding.state)
             picture = charts.interval(None, place, 0, 1) if ends else None
             return Figure(
-                state=finding.state, known=False, value=text, interval="", basis="", short="", reason=reason, picture=picture,
-                evidence=evidence,
+                state=finding.state, known=False, value=text, interval="", basis="", short="", reason=reason,
+                picture=picture, evidence=evidence,
             )  # fmt: skip
         exact = estimate.value is not None and estimate.low == estimate.value == estimate.high
         value = self.words.value(estimate.value, unit)
@@ -260,7 +276,7 @@ class Desk:
         left, right = (self.words.value(end, unit) for end in ends)
         return Matrix(
             measure=measure,
-            title=self.measure(measure),
+            title=self.words("title.by", measure=self.measure(measure), by=self.words.name("slice", key)),
             about=self.about(measure),
             columns=tuple(Column(label=self.slice(slice), left=left, right=right) for slice in wanted),
             rows=tuple(
@@ -300,3 +316,42 @@ class Desk:
 
     def info(self, measure: str) -> MeasureInfo | None:
         return self.result.measures.get(measure)
+
+
+# --- reading what a person wrote -------------------------------------------------------------------------------------
+
+_GATE: Final = re.compile(
+    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*\)?\s*(?:\[(?P<slice>[^\]]*)\])?\s*"
+    r"(?P<relation>>=|<=|>|<)\s*(?P<amount>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z]+)?\s*"
+)
+_RELATION: Final = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
+
+
+def gate_title(desk: Desk, text: str) -> str:
+    """A gate in words: 到达率 ≥ 97 %. A legal gate's id has words of its own; what cannot be read stands as written."""
+    for vocabulary in ("gate", "document", "measure"):
+        if f"{vocabulary}.{text}" in desk.words:
+            return desk.words(f"{vocabulary}.{text}")
+    found = _GATE.fullmatch(text)
+    if found is None:
+        return text
+    measure, amount, unit = found["measure"], float(found["amount"]), found["unit"]
+    limit = f"{found['amount']} {unit or ''}"
+    if not unit and desk.unit(measure) is Unit.SHARE and not found["compare"]:
+        limit = desk.words.share(amount)
+    name = desk.measure(measure)
+    if unit is None and amount == 1 and found["relation"] == ">=" and desk.unit(measure) is Unit.SHARE:
+        return name  # a yes-or-no measure: its name says it all
+    if found["slice"]:
+        name = f"{name} ({_slice_written(desk, found['slice'])})"
+    if found["compare"]:
+        name = desk.words("gate.compare", measure=name)
+    return f"{name} {_RELATION[found['relation']]} {limit.strip()}"
+
+
+def _slice_written(desk: Desk, written: str) -> str:
+    parts = (part.partition("=") for part in written.split(","))
+    return desk.words.listed(
+        desk.slice_value(key.strip(), value.strip()) if value else desk.words.name("carrier", key.strip())
+        for key, _, value in parts
+    )

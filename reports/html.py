@@ -5,7 +5,6 @@ Everything in it is formatting of the result document; what the document does no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,11 +15,11 @@ from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from harness.domain import BEIJING, Carrier, State, Unit
+from harness.domain import BEIJING, Carrier, State
 from harness.judge.result import Curve, Finding, Mark, Result, ReviewEntry, Scorecard, Series
 from harness.words import Words
 from reports import charts
-from reports.figures import Desk, Matrix, Party
+from reports.figures import Desk, Matrix, Party, gate_title
 
 FEATURED: Final = (
     "arrival.rate", "delivery.rate", "false_receipt.rate", "missing_receipt.rate", "acceptance.rate", "latency.p50",
@@ -42,7 +41,9 @@ def render(result: Result, words: Words) -> bytes:
 def page(template: str, desk: Desk, **more: Any) -> str:
     """A template filled from a desk. Layout only happens there; all it shows is made here."""
     made = _environment().get_template(template)
-    return made.render(desk=desk, result=desk.result, words=desk.words, definitions=charts.DEFINITIONS, view=View(desk), **more)
+    return made.render(
+        desk=desk, result=desk.result, words=desk.words, definitions=charts.DEFINITIONS, view=View(desk), **more
+    )
 
 
 @cache
@@ -95,6 +96,7 @@ class GateCell:
     party: Party
     verdict: str
     word: str
+    value: str
     reason: str
     evidence: str
 
@@ -197,7 +199,7 @@ class View:
             overall=self._mark_cell(party, card.overall, card.low, card.high, width=220),
             first=words("p_first", p=first) if first else words("p_first.none"),
             first_picture=None if card.p_first is None else charts.part(card.p_first, party.place),
-            adapter=words("adapter.standing", standing=standing) if standing else "",
+            adapter=words.name("standing", standing),
         )
 
     def order(self) -> list[str]:
@@ -300,6 +302,7 @@ class View:
                 legal.add(gate.text)
             rows.setdefault(gate.text, {})[gate.vendor] = GateCell(
                 party=self.desk.party(gate.vendor),
+                value=self.desk.numbers(gate.reason),
                 verdict=gate.verdict,
                 word=self.words.name("verdict", gate.verdict),
                 reason=self.desk.note(gate.reason),
@@ -475,9 +478,8 @@ class View:
     def _table(
         self, heads: Sequence[str], rows: Sequence[tuple[str | Party, ...]], numbers: Sequence[int] = (), note: str = ""
     ) -> Table:
-        return Table(
-            heads=tuple(self.words(f"head.{head}") for head in heads), rows=tuple(rows), numbers=tuple(numbers), note=note
-        )  # fmt: skip
+        named = tuple(self.words(f"head.{head}") for head in heads)
+        return Table(heads=named, rows=tuple(rows), numbers=tuple(numbers), note=note)
 
     def _reviews(self) -> Group:
         words, panels = self.words, []
@@ -626,9 +628,10 @@ class View:
 
     def _funnel_table(self) -> Table | None:
         columns = (
-            "submitted", "accepted", "in_doubt", "reported", "delivered", "watched", "arrived", "replies_sent", "replied",
+            "submitted", "accepted", "in_doubt", "reported", "delivered", "watched", "arrived", "replies_sent",
+            "replied",
         )  # fmt: skip
-        rows = tuple(
+        rows: tuple[tuple[str | Party, ...], ...] = tuple(
             (
                 self.desk.party(funnel.vendor),
                 self._carrier(funnel.carrier),
@@ -703,7 +706,8 @@ class View:
             (
                 self.desk.party(paper.vendor),
                 words.name("document", paper.kind),
-                words.name("paper_verdict", paper.verdict) + (f" · {self.desk.note(paper.reason)}" if paper.reason else ""),
+                words.name("paper_verdict", paper.verdict)
+                + (f" · {self.desk.note(paper.reason)}" if paper.reason else ""),
                 paper.number or words("none_given"),
                 paper.holder or words("none_given"),
                 paper.valid_until or words("none_given"),
@@ -716,7 +720,9 @@ class View:
         return self._table(heads, rows) if rows else None
 
     def method(self) -> list[tuple[str, str]]:
-        return [(self.words.name("method", key), self._constant(key, value)) for key, value in self.result.method.items()]
+        return [
+            (self.words.name("method", key), self._constant(key, value)) for key, value in self.result.method.items()
+        ]
 
     def _constant(self, key: str, value: str | int | float) -> str:
         if isinstance(value, str):
@@ -781,43 +787,7 @@ GLOSSARY: Final = (
 )  # fmt: skip
 
 
-# --- reading what a person wrote -------------------------------------------------------------------------------------
-
-_GATE: Final = re.compile(
-    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*\)?\s*(?:\[(?P<slice>[^\]]*)\])?\s*"
-    r"(?P<relation>>=|<=|>|<)\s*(?P<amount>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z]+)?\s*"
-)
-_RELATION: Final = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
-
-
-def gate_title(desk: Desk, text: str) -> str:
-    """A gate in words: 到达率 ≥ 97 %. A legal gate's id has words of its own; what cannot be read stands as written."""
-    for vocabulary in ("gate", "document", "measure"):
-        if f"{vocabulary}.{text}" in desk.words:
-            return desk.words(f"{vocabulary}.{text}")
-    found = _GATE.fullmatch(text)
-    if found is None:
-        return text
-    measure, amount, unit = found["measure"], float(found["amount"]), found["unit"]
-    limit = f"{found['amount']} {unit or ''}"
-    if not unit and desk.unit(measure) is Unit.SHARE and not found["compare"]:
-        limit = desk.words.share(amount)
-    name = desk.measure(measure)
-    if unit is None and amount == 1 and found["relation"] == ">=" and desk.unit(measure) is Unit.SHARE:
-        return name  # a yes-or-no measure: its name says it all
-    if found["slice"]:
-        name = f"{name} ({_slice_written(desk, found['slice'])})"
-    if found["compare"]:
-        name = desk.words("gate.compare", measure=name)
-    return f"{name} {_RELATION[found['relation']]} {limit.strip()}"
-
-
-def _slice_written(desk: Desk, written: str) -> str:
-    parts = (part.partition("=") for part in written.split(","))
-    return desk.words.listed(
-        desk.slice_value(key.strip(), value.strip()) if value else desk.words.name("carrier", key.strip())
-        for key, _, value in parts
-    )
+# --- reading times ---------------------------------------------------------------------------------------------------
 
 
 def _beijing(key: str) -> datetime | None:

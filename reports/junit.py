@@ -40,7 +40,8 @@ def render(result: Result, words: Words) -> bytes:
         for gate in gates:
             _case(suite, desk, gate)
     xml.indent(root)
-    return xml.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    written: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _case(suite: xml.Element, desk: Desk, gate: GateVerdict) -> None:

@@ -47,10 +47,11 @@ def _gates(view: View, vendor: str) -> list[tuple[str, Any]]:
 
 
 def _with_evidence(desk: Desk, card: Scorecard, note: Note) -> tuple[str, str]:
-    """A strength or weakness, and the cases behind its criterion's mark."""
-    criterion = note.values.get("criterion")
-    ids = next((mark.evidence for mark in card.marks if mark.criterion == criterion), ())
-    return desk.note(note), desk.evidence(ids)
+    """A strength or weakness, and the cases behind the finding it speaks of."""
+    carrier = note.values.get("carrier")
+    slice = {"carrier": str(carrier)} if carrier else {}
+    finding = desk.finding(card.vendor, str(note.values.get("measure", "")), slice)
+    return desk.note(note), desk.evidence(finding.evidence, finding.evidence_count) if finding else ""
 
 
 def _by_carrier(desk: Desk, vendor: str) -> Matrix | None:
@@ -77,10 +78,10 @@ def _papers(desk: Desk, vendor: str) -> list[str]:
     words = desk.words
     return [
         words(
-            "card.paper",
+            "card.paper_until" if paper.valid_until else "card.paper",
             paper=words.name("document", paper.kind),
             state=words.name("paper_verdict", paper.verdict),
-            until=paper.valid_until or words("none_given"),
+            until=paper.valid_until or "",
         )
         for paper in desk.result.documents
         if paper.vendor == vendor
@@ -92,12 +93,8 @@ def _unknown(desk: Desk, card: Scorecard) -> list[str]:
     told = [
         f"{desk.measure(finding.measure)}: {desk.note(finding.reason) or desk.words.name('state', finding.state)}"
         for finding in desk.result.findings
-        if finding.vendor == card.vendor
-        and not finding.slice
-        and finding.state not in (State.MEASURED, State.ATTESTED)
+        if finding.vendor == card.vendor and not finding.slice and finding.state not in (State.MEASURED, State.ATTESTED)
     ]
     if len(told) <= MOST_UNKNOWN:
         return told
     return [*told[:MOST_UNKNOWN], desk.words("and_more", listed="…", n=len(told) - MOST_UNKNOWN)]
-
-

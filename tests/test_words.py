@@ -100,12 +100,14 @@ def test_a_language_that_is_not_there_names_those_that_are():
 
 
 def test_a_message_from_a_plug_in_is_shown_with_its_values():
-    assert ENGLISH.sentence("acme.odd", {"carrier": "china_unicom", "n": 3}) == "acme.odd: carrier = China Unicom, n = 3"
+    assert (
+        ENGLISH.sentence("acme.odd", {"carrier": "china_unicom", "n": 3}) == "acme.odd: carrier = China Unicom, n = 3"
+    )
     assert CHINESE.sentence("acme.odd", {}) == "acme.odd"
 
 
 def test_a_word_of_a_vocabulary_is_translated_where_its_name_stands():
-    assert CHINESE("document_missing", document="licence") == "未出示：增值电信业务经营许可证"
+    assert CHINESE("reason.document_missing", document="licence") == "没有核对过的增值电信业务经营许可证"
     assert ENGLISH.name("carrier", "china_telecom") == "China Telecom"
     assert ENGLISH.name("carrier", "a_fifth_carrier") == "a_fifth_carrier"
 
@@ -147,8 +149,16 @@ def test_an_interval_is_written_in_the_unit_of_its_measure(low, high, unit, writ
 
 @pytest.mark.parametrize(
     ("seconds", "written"),
-    [(0.35, "0.35 秒"), (3.24, "3.2 秒"), (60, "1 分钟"), (90, "90 秒"), (270, "4.5 分钟"), (7200, "2 小时"), (604800, "7 天")],
-)
+    [
+        (0.35, "0.35 秒"),
+        (3.24, "3.2 秒"),
+        (60, "1 分钟"),
+        (90, "90 秒"),
+        (270, "4.5 分钟"),
+        (7200, "2 小时"),
+        (604800, "7 天"),
+    ],
+)  # fmt: skip
 def test_a_span_is_written_in_the_unit_that_suits_it(seconds, written):
     assert CHINESE.duration(seconds) == written
 

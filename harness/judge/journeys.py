@@ -117,7 +117,8 @@ class Evidence:
       contradicting, billed_segments
       seen_at (ours), handset_at, forwarded_at, scts, sighting (intact | altered), sender, reconciled, copies, searched
       closed_at, because, followed_for (s), alive (False: the phone was silent around it)
-      sent_at (written, else intended), arrived_at (our clock), clock (handset | received | interval), clock_bound (s)
+      sent_at (written, else intended), arrived_at (our clock), clock (handset | received | interval), clock_bound (s),
+      clock_grain (s, by which a stamp in whole seconds may be off either way, apart from the bound)
       watch: arrived | missing | void (phone down) | unknown (nobody could tell) | "" (not to a handset, or not taken)
     reviews: case_id, vendor, subject, fault, family, submitted_at, refused_at, decided_at, not_before, looked_at,
       verdict, reason, claimed_at, closed_at
@@ -723,8 +724,9 @@ class _Messages:
 
     def _times(self, frame: Frame) -> None:
         """When each message reached its phone on our clock, and how far from it the truth may be."""
+        grain = _grain(frame)
         offset, bound = self._offsets(frame)
-        ours = frame["handset_at"].to_numpy() - offset
+        ours = frame["handset_at"].to_numpy() + grain - offset
         sent, seen = frame["sent_at"].to_numpy(), frame["seen_at"].to_numpy()
         # Cause comes before effect: never before it was sent, never after we heard of it.
         corrected = np.clip(ours, sent, np.where(np.isnan(seen), np.inf, seen))
@@ -735,6 +737,7 @@ class _Messages:
         clock[(was_seen & reconciled) | (~was_seen & (frame["searched"] == True).to_numpy())] = "interval"  # noqa: E712
         clock[was_seen & ~np.isnan(ours)] = "handset"
         frame["clock"] = pd.Series(clock, dtype=object)
+        frame["clock_grain"] = np.where(clock == "handset", grain, 0.0)
         frame["arrived_at"] = np.where(clock == "handset", corrected, np.where(clock == "received", seen, np.nan))
         frame["clock_bound"] = np.where(clock == "handset", bound, np.where(clock == "received", 0.0, np.nan))
 
@@ -827,6 +830,14 @@ def _silences(beats: Mapping[str, list[tuple[float, float | None, float | None]]
         rows += [(forwarder, float(at[gap]), float(at[gap + 1])) for gap in gaps]
         rows.append((forwarder, float(at[-1]) + longest, np.inf))
     return pd.DataFrame(rows, columns=["forwarder", "began", "ended"])
+
+
+def _grain(frame: Frame) -> Floats:
+    """Half a second for phones that stamp in whole seconds, cut off (facts/handsets.md 4.1); else nothing."""
+    stamps = frame["handset_at"]
+    is_whole = (stamps % 1 == 0).where(stamps.notna())
+    share = is_whole.astype(float).groupby(frame["phone"]).transform("mean")
+    return np.where(share.to_numpy() > 0.95, 0.5, 0.0)
 
 
 def _exchanges(beats: Iterable[tuple[float, float | None, float | None]]) -> Floats:

@@ -14,7 +14,6 @@ from math import inf
 from typing import Final, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from harness import __version__
@@ -895,14 +894,15 @@ def _order_warning(evidence: Evidence) -> Iterator[Note]:
     if shared.sum() < 40:
         return
     part = place[shared] / (size[shared] - 1)
-    means = pd.Series(part).groupby(ordered["vendor"].astype(str).to_numpy()[shared]).mean()
-    if float(means.max() - means.min()) > 0.25:
+    vendors, index = np.unique(ordered["vendor"].astype(str).to_numpy()[shared], return_inverse=True)
+    means = np.bincount(index, weights=part) / np.bincount(index)
+    if (gap := float(means.max() - means.min())) > 0.25:
         yield Note(
             id="warning.order",
             values={
-                "early": str(means.idxmin()),
-                "late": str(means.idxmax()),
-                "gap_share": float(means.max() - means.min()),
+                "early": str(vendors[means.argmin()]),
+                "late": str(vendors[means.argmax()]),
+                "gap_share": gap,
             },
         )
 

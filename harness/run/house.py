@@ -135,7 +135,7 @@ def first_facts(evaluation: Evaluation, contest: Contest, plan: Plan, at: dateti
         manifest: Manifest = vendor.manifest
         entries[label] = VendorEntry(
             adapter=manifest.id,
-            name=manifest.name,
+            name={**manifest.name, **evaluation.vendors[label].name},
             standing=manifest.standing,
             capabilities=tuple(sorted(capabilities_of(vendor))),
             absent={key: {"kind": why.kind, "because": why.because} for key, why in sorted(manifest.absent.items())},

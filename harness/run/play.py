@@ -148,6 +148,8 @@ async def _play_virtual(
     on_ready: Callable[[House], None] | None,
 ) -> str:
     world.clock = clock.now
+    if listen is not None:
+        ledger.listen(listen)
     if ledger.head().seq == 0:
         ledger.put_recipients(evaluation.recipients)
         await ledger.append(*first_facts(evaluation, contest, plan, clock.now()))
@@ -164,8 +166,6 @@ async def _play_virtual(
             lead=timedelta(0),
         ),
     )
-    if listen is not None:
-        ledger.listen(listen)
     if on_ready is not None:
         on_ready(house)
     playing = asyncio.create_task(world.run(lambda request: _hand_over(house.inbox, clock, request)))
@@ -194,8 +194,12 @@ async def _hand_over(inbox: Inbox, clock: LoopClock, request: httpx.Request) -> 
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    for task in asyncio.all_tasks(loop):
+    """Let what an interrupt or a pulled plug left behind unwind. The ledger is closed by then and takes no more."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
         task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
 
 
@@ -231,6 +235,8 @@ async def play_for_real(
         raise LedgerError(f"{folder.name}: there is no run of that name in {out.name}. See `smsbench status`.")
     ledger = SqliteLedger(folder / "ledger.db", run_id=run_id if fresh else None, exclusive=not receive_only)
     transport = Wire()
+    if listen is not None:
+        ledger.listen(listen)
     try:
         if plan is not None:
             ledger.put_recipients(evaluation.recipients)
@@ -239,8 +245,6 @@ async def play_for_real(
             clock=clock, transport=transport, nonce=real_nonce, probe_tls=probe_real, listens=True
         )
         house = build(evaluation, contest, ledger, surroundings)
-        if listen is not None:
-            ledger.listen(listen)
         because = await _with_inbox(evaluation, house, receive_only=receive_only)
     finally:
         await ledger.close()

@@ -404,6 +404,23 @@ def test_within_five_seconds_is_withheld_when_clocks_are_not_known_well_enough()
     assert isinstance(take(facts, "latency.within_60_s").answer, Estimate)
 
 
+def test_arrival_times_come_from_phones_whose_clock_is_known() -> None:
+    """The others' stamps are ours, and tell how long their app took as well."""
+    scene = Scene(phones=12, days=5)
+    for phone in scene.phones[:6]:
+        scene.beat_of(phone, 5 * 86_400, every=200)
+    for number in range(120):
+        at, phone = number * 3500.0, scene.phones[number % 12]
+        case = scene.plan("ali", phone, at)
+        scene.send(case, at)
+        known = number % 12 < 6
+        scene.sight(case, at + 3.1, delay=0.5 if known else 900, **({} if known else {"handset_at": None}))
+        scene.close(case, at + 3600, "settled")
+    facts = scene.end()
+    assert estimate(facts, "latency.p90").value == pytest.approx(3.1, abs=0.2)
+    assert estimate(facts, "latency.p90").n == 60
+
+
 def test_statistics_are_compared_for_the_span_and_carrier_they_speak_of() -> None:
     scene = Scene(phones=6, days=2)
     scene.deliver({"ali": Manner(arrives=1)}, each=60)

@@ -220,10 +220,22 @@ def test_a_phones_clock_is_corrected_by_its_exchanges(scene: Scene, clock: float
     scene.beat_of("p00", 8000, clock=clock, trip=0.2)
     case = scene.plan("ali", "p00", 1000)
     scene.send(case, 1000)
-    scene.sight(case, 1004, delay=30, clock=clock)
+    scene.sight(case, 1004.25, delay=30, clock=clock)
     row = only(scene)
     assert row["clock"] == "handset"
-    assert abs(row["arrived_at"] - row["sent_at"] - 4) <= row["clock_bound"] <= 0.2
+    assert abs(row["arrived_at"] - row["sent_at"] - 4.25) <= row["clock_bound"] <= 0.2
+
+
+def test_a_stamp_cut_to_whole_seconds_stands_for_the_middle_of_its_second(scene: Scene) -> None:
+    scene.beat_of("p00", 8000, trip=0.1)
+    for number in range(20):
+        case = scene.plan("ali", "p00", 300 * number)
+        scene.send(case, 300 * number)
+        at = 300 * number + 3 + number / 20
+        scene.sight(case, at, delay=9, handset_at=scene.at(int(at)))
+    messages = journeys.read(scene.end()).messages
+    assert (messages["clock_grain"] == 0.5).all()
+    assert (messages["arrived_at"] - messages["sent_at"]).mean() == pytest.approx(3.5, abs=0.05)
 
 
 def test_without_exchanges_cause_and_effect_bound_a_phones_clock(scene: Scene) -> None:

@@ -6,10 +6,7 @@ A stage keeps the world and the folder; every `play` is one life of the harness.
 from __future__ import annotations
 
 import gc
-import logging
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -219,18 +216,19 @@ class Stage:
         """One life of the harness, to the run's end or to the pulled plug (None)."""
         self.lives += 1
         try:
-            with silent_death():
-                self.played = play_in_memory(
-                    self.evaluation,
-                    self.folder,
-                    out=self.folder / "runs",
-                    world=self.world,
-                    plug=plug,
-                    seed=self.seed,
-                    on_ready=on_ready,
-                )
+            self.played = play_in_memory(
+                self.evaluation,
+                self.folder,
+                out=self.folder / "runs",
+                world=self.world,
+                plug=plug,
+                seed=self.seed,
+                on_ready=on_ready,
+            )
         except PlugPulled:
             return None
+        finally:
+            assert gc.isenabled()
         return self.played
 
     def rest(self, seconds: float) -> None:
@@ -282,25 +280,3 @@ def result_of(facts: list[Fact], path: Path | None = None) -> Result:
         digest = ledger.head().digest
         ledger.release()
     return scoring.judge(journeys.read(facts), run_id="simulation", ledger_digest=digest)
-
-
-@contextmanager
-def silent_death() -> Any:
-    """What asyncio says of tasks that a power cut left behind is no news here; anything else still is."""
-    logger = logging.getLogger("asyncio")
-    before = logger.level
-    try:
-        yield
-    except PlugPulled as pulled:
-        logger.setLevel(logging.CRITICAL)
-        # The traceback holds the dead loop's frames; without it the collector finds every task left behind now, and
-        # not in the middle of the next life.
-        pulled.__traceback__ = None
-        pulled.__context__ = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            gc.collect()
-        raise
-    finally:
-        logger.setLevel(before)
-        assert gc.isenabled()

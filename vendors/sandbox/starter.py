@@ -95,7 +95,8 @@ def _vendor(
     environment: dict[str, str],
 ) -> str:
     account = world.accounts[label]
-    lines = [f"  {label}:", f"    use: {account.truth.wire}", "    account:"]
+    names = ", ".join(f"{language}: {name}" for language, name in account.truth.name.items())
+    lines = [f"  {label}:", f"    name: {{{names}}}", f"    use: {account.truth.wire}", "    account:"]
     for name, value in account.credentials.items():
         variable = _variable(label, name)
         environment[variable] = value

@@ -305,7 +305,8 @@ def early_receipts(view: View) -> Told | NotEnough:
     frame = frame[_mask(frame, "report_state", "delivered") & _mask(frame, "clock", "handset")]
     if frame.empty:
         return NotEnough(reason="no_clock_exchange")
-    early = (frame["reported_at"] + frame["clock_bound"] < frame["arrived_at"]).to_numpy()
+    latest = frame["reported_at"] + frame["clock_bound"] + frame["clock_grain"]
+    early = (latest < frame["arrived_at"]).to_numpy()
     return Told(answer=rate_of(early, frame), cases=cases_of(frame[early]))
 
 
@@ -337,8 +338,13 @@ def _latency(view: View, q: float) -> Told | NotEnough:
 
 def _with_clock(answer: Estimate | NotEnough, frame: pd.DataFrame) -> Estimate | NotEnough:
     """A percentile's limits, moved out by what the phones' clocks may err (weighted by messages, 95 %)."""
+    if isinstance(answer, NotEnough):
+        return answer
+    if (frame["clock"] == "received").sum() > (frame["clock"] == "handset").sum():
+        # Our clock alone: the time an app takes to forward is in it.
+        return replace(answer, method=f"{answer.method}+forwarding")
     bounds = frame["clock_bound"].dropna().to_numpy()
-    if isinstance(answer, NotEnough) or not bounds.size or not (bound := float(np.quantile(bounds, 0.95))):
+    if not bounds.size or not (bound := float(np.quantile(bounds, 0.95))):
         return answer
     low = None if answer.low is None else max(0.0, answer.low - bound)
     return replace(

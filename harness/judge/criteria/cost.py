@@ -62,13 +62,16 @@ def accuracy(view: View) -> Told | NotEnough:
 
 @measure("refund.rate", unit=Unit.SHARE, better=Better.HIGHER, denominator="undelivered")
 def refunds(view: View) -> Told | NotEnough:
-    """Share of messages reported as failed that the vendor bills as nothing."""
+    """Share of messages reported as failed that the vendor bills as nothing.
+
+    A vendor that writes the size of every message into its reports says nothing of refunds by that.
+    """
     frame = view.accepted
     failed = frame[frame["report_state"].isin(("undelivered", "expired", "rejected")).to_numpy()]
     failed = failed[failed["billed_segments"].notna().to_numpy()]
     free = (failed["billed_segments"] == 0).to_numpy()
     days = days_of(failed)
-    if days is None:
+    if days is None or not free.any():
         return NotEnough(reason="billing_untold")
     answer = stats.broadest_rate(free, failed["phone"].to_numpy(), np.zeros(len(failed)), days=days)
     return Told(answer=answer, cases=cases_of(failed[~free]))

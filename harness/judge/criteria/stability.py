@@ -69,7 +69,11 @@ def availability(view: View) -> Told | NotEnough:
 
 
 def outages_of(frame: pd.DataFrame) -> list[stats.Outage]:
-    """Stretches in which three or more, and at least half, of the messages watched were missed."""
+    """Stretches in which three or more, and at least half, of the messages watched were missed.
+
+    An outage reaches from the first to the last of misses without an arrival between; what a vendor that misses so
+    many would show by chance somewhere in the run is none.
+    """
     if frame.empty:
         return []
     ordered = frame.sort_values("sent_at")
@@ -79,7 +83,22 @@ def outages_of(frame: pd.DataFrame) -> list[stats.Outage]:
     misses = np.concatenate(([0], np.cumsum(missed)))
     # Busy hours have three misses by chance; an outage is where half or more around a message is gone.
     is_dense = (misses[last] - misses[first]) * 2 >= last - first
-    return stats.outages(sent, missed & is_dense, window=WINDOW)
+    found: list[stats.Outage] = []
+    for one in stats.outages(sent, missed & is_dense, window=WINDOW):
+        begin, end = int(np.searchsorted(sent, one.start)), int(np.searchsorted(sent, one.end, side="right")) - 1
+        while begin > 0 and missed[begin - 1]:
+            begin -= 1
+        while end + 1 < len(sent) and missed[end + 1]:
+            end += 1
+        n, lost = end - begin + 1, int(missed[begin : end + 1].sum())
+        # Over all places where it could have happened, level 95 % (Bonferroni).
+        level = 1 - 0.05 * n / len(sent)
+        if stats.clopper_pearson(lost, n, level=min(level, 1 - 1e-12), one_sided=True).low <= missed.mean():
+            continue
+        wide = stats.Outage(start=float(sent[begin]), end=float(sent[end]), misses=lost)
+        if not found or wide.start > found[-1].end:
+            found.append(wide)
+    return found
 
 
 @measure("stability.outages", unit=Unit.COUNT, better=Better.LOWER, by=(By.CARRIER,), denominator="week")

@@ -1,0 +1,1 @@
+"""A plug-in package as somebody outside would write it, on nothing but the promised surface."""
