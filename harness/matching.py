@@ -25,9 +25,8 @@ from harness.facts import (
 )
 from harness.text import TOKEN_ALPHABET, TOKEN_LENGTH
 
-_TOKENS: Final = re.compile(
-    rf"(?<![0-9A-Z])(?:[0-9]{{{TOKEN_LENGTH}}}|[{TOKEN_ALPHABET}]{{{TOKEN_LENGTH}}})(?![0-9A-Z])"
-)
+_RUNS: Final = re.compile(r"[0-9A-Z]+")
+_LETTERS: Final = frozenset(TOKEN_ALPHABET)
 
 
 class Leg(NamedTuple):
@@ -39,7 +38,8 @@ class Leg(NamedTuple):
 
 def tokens_in(text: str) -> Iterator[str]:
     """What may be a token in a text: six digits, or six of the token alphabet, standing alone."""
-    return (found[0] for found in _TOKENS.finditer(text))
+    runs = (run for run in _RUNS.findall(text) if len(run) == TOKEN_LENGTH)
+    return (run for run in runs if run.isdecimal() or _LETTERS.issuperset(run))
 
 
 class Matcher:

@@ -267,26 +267,27 @@ def strip(
 ) -> Markup:
     """Days × hours: one row a day; darker is worse; hours without messages stay empty; outages are ringed.
 
-    `shares`: (day, hour) → share. `down`: (day, from hour, to hour) of each piece of an outage.
+    `shares`: (day, hour) → share, None where messages were too few to say: hatched.
+    `down`: (day, from hour, to hour) of each piece of an outage.
     """
     row = 13 if len(days) <= 16 else 8
     height = TOP + row * len(days) + 20
     x = Axis(across[0].at, across[-1].at, LEFT, WIDTH - RIGHT)
     wide = x(across[0].at + 1) - x.begin
-    shade: dict[int, list[str]] = {}
+    shade: dict[str, list[str]] = {}
     first, last = int(across[0].at), int(across[-1].at)
     for day in range(len(days)):
         hour = first
         while hour < last:
-            level = _level(shares.get((day, hour)))
+            level = _level(shares, day, hour)
             run = 1
-            while hour + run < last and _level(shares.get((day, hour + run))) == level:
+            while hour + run < last and _level(shares, day, hour + run) == level:
                 run += 1
             if level is not None:
                 box = f"M{_at(x(hour), TOP + row * day)}h{_short(wide * run)}v{row - 2}h-{_short(wide * run)}z"
                 shade.setdefault(level, []).append(box)
             hour += run
-    parts = [_path(boxes, class_=f"s{level}") for level, boxes in sorted(shade.items())]
+    parts = [_path(boxes, class_=level) for level, boxes in sorted(shade.items())]
     rings = []
     for day, begin, end in down:
         if begin < last and end > first:
@@ -304,8 +305,12 @@ def strip(
     return _svg(WIDTH, height, label, *parts)
 
 
-def _level(share: float | None) -> int | None:
-    return None if share is None else sum(share >= level for level in LEVELS)
+def _level(shares: Mapping[tuple[int, int], float | None], day: int, hour: int) -> str | None:
+    """The shade of an hour; None: nothing was sent."""
+    if (day, hour) not in shares:
+        return None
+    share = shares[day, hour]
+    return "unknown" if share is None else f"s{sum(share >= level for level in LEVELS)}"
 
 
 def reviews(

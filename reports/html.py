@@ -384,6 +384,8 @@ class View:
 
     def _groups(self, id: str) -> list[Group]:
         match id:
+            case "licence":
+                return [self._senders()]
             case "stability":
                 return [self._hours(), self._strips()]
             case "review":
@@ -406,6 +408,17 @@ class View:
         found = [s for s in found if s.carrier is not None or s.vendor not in split]
         carriers = [None, *Carrier]
         return sorted(found, key=lambda s: (self.desk.party(s.vendor).place, carriers.index(s.carrier)))
+
+    def _senders(self) -> Group:
+        words = self.words
+        rows = tuple(
+            (self.desk.party(one.vendor), self._carrier(one.carrier), cell.key, words.count(cell.n))
+            for one in self.result.series
+            if one.along == "sender"
+            for cell in one.cells
+        )
+        table = self._table(("vendor", "carrier", "sender", "seen"), rows, numbers=(3,)) if rows else None
+        return Group(title=words("chart.senders"), about=words("chart.senders.about"), panels=(), table=table)
 
     def _hours(self) -> Group:
         words, series = self.words, self._series("hour_of_day")
@@ -431,7 +444,7 @@ class View:
     def _strips(self) -> Group:
         words, panels = self.words, []
         series = self._series("hour")
-        told = [_beijing(cell.key) for one in series for cell in one.cells if cell.estimate is not None]
+        told = [_beijing(cell.key) for one in series for cell in one.cells if cell.n]
         across = _hour_ticks([when.hour for when in told if when is not None])
         for one in series:
             party = self.desk.party(one.vendor)
@@ -442,8 +455,9 @@ class View:
             days = [known[0] + timedelta(days=day) for day in range((known[-1] - known[0]).days + 1)]
             shares: dict[tuple[int, int], float | None] = {}
             for cell in one.cells:
-                if (when := whens[cell.key]) is not None and cell.estimate is not None:
-                    shares[(when.date() - days[0]).days, when.hour] = cell.estimate.value
+                if (when := whens[cell.key]) is not None and cell.n:
+                    value = cell.estimate.value if cell.estimate is not None else None
+                    shares[(when.date() - days[0]).days, when.hour] = value
             down = [
                 piece
                 for outage in self.result.outages
@@ -726,12 +740,12 @@ class View:
 
     def _constant(self, key: str, value: str | int | float) -> str:
         if isinstance(value, str):
-            return value
+            return self.words.name("method", value)
         if key.endswith("seconds"):
             return self.words.duration(value)
         if key.endswith("minutes"):
             return self.words.minutes(value)
-        return self.words.share(value) if key == "level" else self.words.number(value)
+        return self.words.share(value) if key in ("level", "distinct_probability") else self.words.number(value)
 
     def panel(self) -> list[tuple[str, str]]:
         return [(self._panel_name(key), self.words.count(count)) for key, count in self.result.panel.items()]

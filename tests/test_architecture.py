@@ -59,8 +59,25 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pytest": (),
 }
 # Flows, scenarios and the judge do no I/O and keep no time.
-STILL = {"vendors/": ("asyncio", "socket", "ssl", "os"), "scenarios/": ("asyncio", "os"), "harness/judge/": ("asyncio",)}
-CLIENTS = {"AsyncClient", "Client", "AsyncHTTPTransport", "HTTPTransport", "get", "post", "put", "request", "stream"}
+STILL = {
+    "vendors/": ("asyncio", "socket", "ssl", "os"),
+    "scenarios/": ("asyncio", "os"),
+    "harness/judge/": ("asyncio", "os"),
+}
+CLIENTS = {
+    f"httpx.{name}"
+    for name in (
+        "AsyncClient",
+        "Client",
+        "AsyncHTTPTransport",
+        "HTTPTransport",
+        "get",
+        "post",
+        "put",
+        "request",
+        "stream",
+    )
+}
 CLIENT_ROOM = "vendors/sandbox/server.py"  # the simulated vendors' own posts to our inbox
 DYNAMIC = {"import_module", "__import__", "exec", "eval"}
 KEYHOLE = "harness/registry.py"
@@ -83,7 +100,8 @@ def imported(tree: ast.Module, known: dict[str, Path]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             whole = f"{'.' * node.level}{node.module or ''}"
-            yield from ((f"{whole}.{alias.name}" if f"{whole}.{alias.name}" in known else whole) for alias in node.names)
+            longer = [f"{whole}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else whole for name in longer)
 
 
 def within(name: str, rooms: tuple[str, ...]) -> bool:
@@ -130,9 +148,8 @@ def _wrongs(name: str, file: str, tree: ast.Module, known: dict[str, Path], orde
         if here is not None and there is not None and there > here and not within(target, (f"harness.{order[here]}",)):
             yield f"imports {target}, which stands below it"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id == "httpx" and node.attr in CLIENTS and file != CLIENT_ROOM:
-                yield f"uses httpx.{node.attr}: only the line carries"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in CLIENTS and file != CLIENT_ROOM:
+            yield f"uses {ast.unparse(node)}: only the line carries"
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func).removeprefix("importlib.")

@@ -195,7 +195,7 @@ class Inbox:
             masked = self._redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
             noted["body_base64"] = base64.b64encode(masked).decode()
         post = self._redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":")))
-        # Past the redactor: one digest in a hundred holds eleven digits like a number's, and a masked one proves nothing.
+        # Past the redactor: one digest in a hundred holds eleven digits like a number's; a masked one proves nothing.
         return f'{{"body_sha256":"{hashlib.sha256(request.body).hexdigest()}",{post[1:]}'.encode()
 
     # --- vendors ----------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def recipient(id: str = "p1", number: str = NUMBER, **more: Any) -> Recipient:
     return Recipient(id=id, number=number, **{**plain, **more})
 
 
-def draft(token: str = "ABC234", reference: str = "s1", purpose: Purpose = Purpose.VERIFICATION, **more: Any) -> Draft:
+def draft(token: str = "BCD234", reference: str = "s1", purpose: Purpose = Purpose.VERIFICATION, **more: Any) -> Draft:
     body = more.pop("text", f"【某某科技】您的登录验证码是{token}。")
     plain: dict[str, Any] = {
         "signature": "某某科技",
@@ -71,7 +71,7 @@ def report(vendor_message_id: str = "m1", vendor: str = "ali", **more: Any) -> R
 
 
 def sighting(
-    text: str = "【某某科技】您的登录验证码是ABC234。", recipient: str = "p1", **more: Any
+    text: str = "【某某科技】您的登录验证码是BCD234。", recipient: str = "p1", **more: Any
 ) -> SightingReceived:
     plain: dict[str, Any] = {
         "forwarder": f"f-{recipient}",

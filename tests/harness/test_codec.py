@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -94,10 +95,8 @@ def test_what_no_fact_can_be_is_refused(raw):
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(raw):
-    try:
+    with contextlib.suppress(ValueError):
         decode_body(raw)
-    except ValueError:
-        pass
 
 
 def test_a_fact_of_a_later_version_with_one_more_key_can_still_be_read():

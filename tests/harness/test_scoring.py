@@ -214,7 +214,7 @@ def test_gates_on_the_change_since_last_month_are_left_to_compare() -> None:
 @settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(st.integers(0, 100))
 def test_a_vendor_that_fails_a_gate_is_never_ranked_whatever_the_weights(weight: int) -> None:
-    text = TWO.replace("weight: 60", f"weight: {weight}").replace("weight: 40", f"weight: {100 - weight}")
+    text = TWO.replace("weight: 60", f"weight: {weight}.0").replace("weight: 40,", f"weight: {100 - weight},")
     found = _judged_evidence(text, parse_gate("arrival.rate >= 0.9", "here"))
     worst = card(found, "worst")
     assert (worst.standing, worst.group, worst.p_first) == ("excluded", None, None)

@@ -174,22 +174,23 @@ def sample() -> Result:
         ),
         method={
             "level": 0.95,
-            "block_minutes": 60,
+            "blocks": 60,
+            "least_handsets": 8,
+            "floor_handset": 0.02,
             "horizon_seconds": 600,
             "report_horizon_seconds": 259200,
-            "icc_handset": 0.05,
-            "least_handsets": 8,
             "draws": 4000,
+            "distinct_probability": 0.95,
+            "open_drawn": "uniform",
         },
         panel={
-            "handsets": 24,
-            "handsets.china_mobile": 10,
-            "handsets.china_unicom": 8,
-            "handsets.china_telecom": 6,
+            "handset": 24,
+            "handset.china_mobile": 10,
+            "handset.china_unicom": 8,
+            "handset.china_telecom": 6,
             "ported": 3,
             "invalid": 12,
             "blocked": 6,
-            "spare": 4,
         },
     )
 
@@ -710,6 +711,9 @@ def _series(chance: Random) -> tuple[Series, ...]:
     made = []
     for vendor in VENDORS:
         for carrier in CARRIERS:
+            codes = ["10690000" + ("8810" if vendor != QINGLUAN or carrier is CARRIERS[0] else "7702")]
+            seen = tuple(Cell(key=code, estimate=None, n=410) for code in codes)
+            made.append(Series(vendor=vendor, measure="sender.seen", along="sender", carrier=carrier, cells=seen))
             by_hour, along = [], []
             for hour in range(9, 21):
                 rate = min(1.0, ARRIVAL[vendor] - 0.01 * abs(chance.gauss(0, 1)) - (0.02 if hour in (10, 20) else 0))

@@ -391,6 +391,12 @@ def test_a_curve_of_a_thousand_steps_stays_small():
     assert len(picture) < 6000
 
 
+def test_an_hour_with_too_few_messages_is_hatched_and_one_without_any_is_empty():
+    ticks = charts.ticks((9, 12), str)
+    assert 'class="unknown"' in charts.strip(["03-02"], {(0, 9): None}, [], ticks, "strip")
+    assert "<path" not in charts.strip(["03-02"], {}, [], ticks, "strip")
+
+
 def test_an_outage_over_midnight_is_cut_into_days():
     days = html._beijing("2026-03-04T00").date()
     pieces = list(html._pieces("2026-03-04T15:00:00+00:00", "2026-03-04T17:30:00+00:00", days, 3))

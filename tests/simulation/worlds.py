@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from harness.judge.result import Result
 from harness.ledger.sqlite import SqliteLedger
 from harness.run.house import House
 from harness.run.play import Played, play_in_memory, virtual_epoch
-from vendors.sandbox.starter import Files, write_files
+from vendors.sandbox.starter import write_files
 from vendors.sandbox.truth import read_truth
 from vendors.sandbox.world import World
 
@@ -157,21 +157,14 @@ class Plug:
             raise PlugPulled(f"{side} commit {n}")
 
 
-@dataclass(slots=True)
 class Stage:
-    """A world with its evaluation, in a folder."""
+    """A world with its evaluation, in a folder. `posts`: what the world posted; `lives`: how often the harness began."""
 
-    folder: Path
-    scene: Scene
-    seed: int
-    world: World = field(init=False)
-    started: Files = field(init=False)
-    evaluation: Evaluation = field(init=False)
-    posts: list[Post] = field(default_factory=list)
-    lives: int = 0
-    played: Played | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, folder: Path, scene: Scene, seed: int) -> None:
+        self.folder, self.scene, self.seed = folder, scene, seed
+        self.posts: list[Post] = []
+        self.lives = 0
+        self.played: Played | None = None
         truth = read_truth(self.scene.truth(), "simulation.yaml")
         self.world = World(truth, seed=self.seed, epoch=virtual_epoch(BEGINS))
         texts = {key: (one.text, one.purpose) for key, one in shipped_texts().items()}
@@ -182,6 +175,9 @@ class Stage:
             (self.folder / name).write_text(text, encoding="utf-8")
         self.evaluation = load_evaluation(self.folder / "evaluation.yaml", self.started.environment)
         self._overhear()
+
+    def __repr__(self) -> str:
+        return f"Stage({self.folder.name}, seed={self.seed}, lives={self.lives})"
 
     def _overhear(self) -> None:
         """Keep what the world posts, byte for byte: its own log keeps only what it was about."""
@@ -199,7 +195,7 @@ class Stage:
 
             await run(carry)
 
-        self.world.run = overheard  # type: ignore[method-assign]
+        self.world.run = overheard
 
     @property
     def ledger_path(self) -> Path:
