@@ -28,7 +28,7 @@ benchmark: ## ratios, bounded in time
 	for one in tests/benchmarks/bench_*.py; do $(PY) -m tests.benchmarks.$$(basename $$one .py); done
 
 schema: ## rewrite reports/schema/ from the result document
-	$(PY) -c "from pathlib import Path; from harness.judge.result import json_schema; Path('reports/schema/result-1.schema.json').write_bytes(json_schema())"
+	$(PY) -m reports.schema_file
 
 vendor: ## make vendor id=acme: the three things a new vendor needs
 	@test -n "$(id)" || (echo "make vendor id=acme" && exit 2)

@@ -70,11 +70,23 @@ def _short(value: object) -> str:
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _svg(width: float, height: float, label: str, *children: object, kind: str = "panel") -> Markup:
-    """A picture. One without a label stands beside the words that say the same, and is hidden from readers aloud."""
-    told: dict[str, object] = {"role": "img", "aria_label": label} if label else {"aria_hidden": "true"}
+def _svg(width: float, height: float, label: str, *children: object) -> Markup:
+    """A panel, with a label for those who have it read aloud."""
     box = f"0 0 {_short(width)} {_short(height)}"
-    return tag("svg", *children, class_=kind, viewBox=box, width=width, height=height, **told)
+    return tag(
+        "svg", *children, class_="panel", viewBox=box, width=width, height=height, role="img", aria_label=label
+    )  # fmt: skip
+
+
+def _bar(width: float, height: float, place: int, *children: object, kind: str = "bar") -> Markup:
+    """A small picture beside the words that say the same: as few bytes as can be, for there are hundreds in a page."""
+    box = f"0 0 {_short(width)} {_short(height)}"
+    return tag("svg", *children, class_=f"{kind} v{place % COLOURS}", viewBox=box, width=width)
+
+
+def _own_sign(place: int, x: float, y: float) -> Markup:
+    """A vendor's marker inside a picture that has its colour already."""
+    return tag("use", href=f"#m{place % COLOURS}", x=x, y=y, class_="m")
 
 
 def _path(steps: Iterable[str], **attributes: object) -> Markup:
@@ -108,7 +120,7 @@ def sign(place: int, x: float = 0, y: float = 0, *, kind: str = "full") -> Marku
 
 def signet(place: int) -> Markup:
     """A vendor's marker by itself, for legends and tables."""
-    return tag("svg", sign(place, 6, 6), class_="signet", viewBox="0 0 12 12", width=12, height=12, aria_hidden="true")
+    return tag("svg", _own_sign(place, 6, 6), class_=f"signet v{place % COLOURS}", viewBox="0 0 12 12")
 
 
 DEFINITIONS: Final = Markup(
@@ -128,43 +140,41 @@ def interval(bar: Bar | None, place: int, low: float, high: float) -> Markup:
     """An interval between the ends of its column's axis; None is hatched from end to end."""
     height, middle = 14, 7
     if bar is None:
-        return _svg(BAR, height, "", tag("rect", x=1, y=2, width=BAR - 2, height=10, class_="unknown"), kind="bar")
+        return _bar(BAR, height, place, tag("rect", x=1, y=2, width=BAR - 2, height=10, class_="unknown"))
     axis = Axis(low, high, 6, BAR - 6)
     left = axis(bar.low) if bar.low is not None else BAR - 6.0
     right = axis(bar.high) if bar.high is not None else BAR - 2.0
-    parts = [
-        tag("rect", x=left, y=3.5, width=max(right - left, 1.5), height=7, class_=f"band v{place % COLOURS}"),
-    ]
+    parts = [tag("rect", x=left, y=4, width=max(right - left, 1.5), height=6, class_="band")]
     if bar.high is None or bar.high > high:
-        parts.append(_path([f"M{BAR - 6} 2.5l5 4.5l-5 4.5"], class_=f"arrow v{place % COLOURS}"))
+        parts.append(_path([f"M{BAR - 6} 2.5l5 4.5l-5 4.5"], class_="arrow"))
     if bar.low is not None and bar.low < low:
-        parts.append(_path(["M6 2.5l-5 4.5l5 4.5"], class_=f"arrow v{place % COLOURS}"))
+        parts.append(_path(["M6 2.5l-5 4.5l5 4.5"], class_="arrow"))
     if bar.value is not None:
-        parts.append(sign(place, axis(bar.value), middle))
-    return _svg(BAR, height, "", *parts, kind="bar rail-behind")
+        parts.append(_own_sign(place, axis(bar.value), middle))
+    return _bar(BAR, height, place, *parts, kind="bar rail")
 
 
 def mark(score: float | None, low: float, high: float, place: int, width: int = 150) -> Markup:
     """A mark from 0 to 100 with its band. Without a score the band is hatched: not known, anywhere in between."""
     axis = Axis(0, 100, 5, width - 5)
     left, right = axis(low), axis(high)
-    kind = f"band v{place % COLOURS}" if score is not None else "unknown"
+    kind = "band" if score is not None else "unknown"
     parts = [
-        _path([f"M5 8H{width - 5}", *(f"M{_short(axis(x))} 4v8" for x in (0, 50, 100))], class_="rail"),
+        _path([f"M5 8H{width - 5}", *(f"M{_short(axis(x))} 4v8" for x in (0, 50, 100))], class_="line"),
         tag("rect", x=left, y=4, width=max(right - left, 1.5), height=8, class_=kind),
     ]
     if score is not None:
-        parts.append(sign(place, axis(score), 8))
-    return _svg(width, 16, "", *parts, kind="bar")
+        parts.append(_own_sign(place, axis(score), 8))
+    return _bar(width, 16, place, *parts)
 
 
 def part(share: float, place: int) -> Markup:
     """A probability as a filled length."""
     parts = [
         tag("rect", x=0, y=4, width=BAR, height=6, class_="rest"),
-        tag("rect", x=0, y=4, width=BAR * share, height=6, class_=f"fill v{place % COLOURS}"),
+        tag("rect", x=0, y=4, width=BAR * share, height=6, class_="fill"),
     ]
-    return _svg(BAR, 14, "", *parts, kind="bar")
+    return _bar(BAR, 14, place, *parts)
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
@@ -206,14 +216,14 @@ def curves(
 
 
 def _steps(points: Sequence[Point], horizon: float, x: Axis, y: Axis) -> list[str]:
-    """A step curve in half pixels: what cannot be told apart on paper is left out."""
-    steps = [f"M{_at(x.begin, y(0))}"]
-    last_x, last_y = x.begin, y(0)
+    """A step curve in half pixels, a step a pixel up: what cannot be told apart on paper is left out."""
+    last_x, last_y = float(x.begin), round(y(0) * 2) / 2
+    steps = [f"M{_at(last_x, last_y)}"]
     for t, share in points:
         px, py = round(x(t) * 2) / 2, round(y(share) * 2) / 2
-        if abs(py - last_y) < 0.5 and (t, share) != points[-1]:
+        if abs(py - last_y) < 1 and (t, share) != points[-1]:
             continue
-        steps.append(f"H{_short(px)}V{_short(py)}")
+        steps.append(f"h{_short(px - last_x)}v{_short(py - last_y)}")
         last_x, last_y = px, py
     end = x(horizon)
     return [*steps, f"H{_short(end)}"] if end > last_x else steps

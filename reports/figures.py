@@ -73,6 +73,14 @@ class Matrix:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str | Party, ...], ...]
+    numbers: tuple[int, ...] = ()  # columns set flush right
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Desk:
     """A result on the desk with the words to tell it: what every part of a report asks."""
@@ -131,6 +139,8 @@ class Desk:
         """A note's sentence, with vendors called by name."""
         if note is None:
             return ""
+        if note.id.startswith("remark.") and "carrier" not in note.values and (numbers := self.numbers(note)):
+            return self.words("remark.numbers", measure=self.measure(str(note.values["measure"])), numbers=numbers)
         values: dict[str, Value] = {
             key: self.party(value).name if isinstance(value, str) and value in self.result.vendors else value
             for key, value in note.values.items()
@@ -197,6 +207,16 @@ class Desk:
     def unit(self, measure: str) -> Unit:
         info = self.result.measures.get(measure)
         return Unit.RATIO if info is None else info.unit
+
+    def carrier(self, carrier: Carrier | None) -> str:
+        return self.words("all_carriers") if carrier is None else self.words.name("carrier", carrier)
+
+    def table(
+        self, heads: Sequence[str], rows: Sequence[tuple[str | Party, ...]], numbers: Sequence[int] = (), note: str = ""
+    ) -> Table:
+        """Rows under heads whose ids are given without their `head.`; `numbers` are the columns set flush right."""
+        named = tuple(self.words(f"head.{head}") for head in heads)
+        return Table(heads=named, rows=tuple(rows), numbers=tuple(numbers), note=note)
 
     # --- findings ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +289,8 @@ class Desk:
     def by_slice(self, measure: str, key: str) -> Matrix:
         """A measure for every vendor, on all traffic and on each value of one slice."""
         values = self.slices(measure).get(key, ())
-        wanted: list[Slice] = [{}, *({key: value} for value in values)]
+        every: list[Slice] = [] if key == "purpose" else [{}]  # the whole stands beside the carriers already
+        wanted = [*every, *({key: value} for value in values)]
         found = [[self.finding(party.label, measure, slice) for slice in wanted] for party in self.parties]
         ends = self.ends(measure, (f for row in found for f in row if f is not None))
         unit = self.unit(measure)
@@ -324,6 +345,10 @@ _GATE: Final = re.compile(
     r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*\)?\s*(?:\[(?P<slice>[^\]]*)\])?\s*"
     r"(?P<relation>>=|<=|>|<)\s*(?P<amount>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z]+)?\s*"
 )
+_SECONDS: Final = {
+    "ms": 0.001, "s": 1.0, "seconds": 1.0, "min": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0, "d": 86400.0,
+    "days": 86400.0,
+}  # fmt: skip
 _RELATION: Final = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 
 
@@ -337,6 +362,8 @@ def gate_title(desk: Desk, text: str) -> str:
         return text
     measure, amount, unit = found["measure"], float(found["amount"]), found["unit"]
     limit = f"{found['amount']} {unit or ''}"
+    if unit in _SECONDS:
+        limit = desk.words.duration(amount * _SECONDS[unit])
     if not unit and desk.unit(measure) is Unit.SHARE and not found["compare"]:
         limit = desk.words.share(amount)
     name = desk.measure(measure)

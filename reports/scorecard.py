@@ -14,10 +14,10 @@ from reports.figures import Desk, Matrix, Row
 from reports.html import View, page
 
 BY_CARRIER: Final = (
-    "arrival.rate", "delivery.rate", "false_receipt.rate", "missing_receipt.rate", "latency.p50", "latency.p99",
-    "stability.availability",
+    "arrival.rate", "delivery.rate", "false_receipt.rate", "latency.p50", "latency.p99", "stability.availability",
 )  # fmt: skip
-MOST_UNKNOWN: Final = 8
+MOST_UNKNOWN: Final = 5
+MOST_REMARKS: Final = 3  # of each kind
 
 
 def render(result: Result, words: Words, *, vendor: str) -> bytes:
@@ -31,8 +31,8 @@ def render(result: Result, words: Words, *, vendor: str) -> bytes:
         "line": view.verdict(card),
         "marks": [(view.numbered(mark.criterion), view.mark_of(vendor, mark)) for mark in card.marks],
         "gates": _gates(view, vendor),
-        "strengths": [_with_evidence(desk, card, note) for note in card.strengths],
-        "weaknesses": [_with_evidence(desk, card, note) for note in card.weaknesses],
+        "strengths": [_with_evidence(desk, card, note) for note in card.strengths[:MOST_REMARKS]],
+        "weaknesses": [_with_evidence(desk, card, note) for note in card.weaknesses[:MOST_REMARKS]],
         "carriers": _by_carrier(desk, vendor),
         "papers": _papers(desk, vendor),
         "unknown": _unknown(desk, card),
@@ -51,7 +51,7 @@ def _with_evidence(desk: Desk, card: Scorecard, note: Note) -> tuple[str, str]:
     carrier = note.values.get("carrier")
     slice = {"carrier": str(carrier)} if carrier else {}
     finding = desk.finding(card.vendor, str(note.values.get("measure", "")), slice)
-    return desk.note(note), desk.evidence(finding.evidence, finding.evidence_count) if finding else ""
+    return desk.note(note), desk.evidence(finding.evidence, finding.evidence_count, most=2) if finding else ""
 
 
 def _by_carrier(desk: Desk, vendor: str) -> Matrix | None:

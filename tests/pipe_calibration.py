@@ -275,22 +275,20 @@ class Judged:
     seconds: float  # CPU
 
 
-def evaluate(index: int) -> Judged:
-    """Make the world of this number and send a whole evaluation through the pipe."""
+def evaluate(index: int, *, per_carrier: int = PER_CARRIER, templates: int = TEMPLATES) -> Judged:
+    """Make the world of this number and send a whole evaluation through the pipe: so many messages and drafts."""
     begun = process_time()
     epoch = virtual_epoch(BEGINS)
     world = World(read_truth(world_text(index), f"world-{index}.yaml"), seed=SEED + index, epoch=epoch)
     texts = {key: (one.text, one.purpose) for key, one in shipped_texts().items()}
-    handsets = sum(world.truth.panel.handsets.values())
     started = write_files(
         world,
         texts,
-        scenarios=f"delivery: {{messages: {PER_CARRIER * len(CARRIERS)}, over: 7 days}}\n"
-        f"review: {{templates: {TEMPLATES}, signatures: 0}}",
+        scenarios=f"delivery: {{messages: {per_carrier * len(CARRIERS)}, over: 7 days}}\n"
+        f"review: {{templates: {templates}, signatures: 0}}",
         settings=f"seed: {SEED + index}\nbegins: {BEGINS:%Y-%m-%d %H:%M}\nlasts: 7 days\nsilence: 9 h\n"
         "spend_limit: 2000 CNY",
     )
-    assert handsets >= 30
     with tempfile.TemporaryDirectory(prefix="pipe-") as name:
         folder = Path(name)
         for file, text in started.files.items():
@@ -357,9 +355,9 @@ def _oracle(judged: Judged, label: str, carrier: Carrier) -> float:
     return oracle_width(truth, carrier, ported, watched["sent_at"].to_numpy(), phone, rng)
 
 
-def measure(index: int) -> tuple[list[Held], float]:
+def measure(index: int, *, per_carrier: int = PER_CARRIER, templates: int = TEMPLATES) -> tuple[list[Held], float]:
     """All of a world's findings beside their truths, and the CPU seconds its evaluation took."""
-    judged = evaluate(index)
+    judged = evaluate(index, per_carrier=per_carrier, templates=templates)
     return list(held(judged)), judged.seconds
 
 
@@ -407,12 +405,13 @@ def counted_apart(found: Iterable[Held]) -> str:
 
 PREFACE = """## Through the whole pipe
 
-Written by `python -m tests.pipe_calibration --write`. {worlds} simulated evaluations with random truths, {vendors} vendors in
-all: arrival .88–.995 by carrier, made-up receipts 0–8 %, missing ones 0–5 %, median arrival 2–8 s, median review
-3–300 min (a quarter only in office hours), a handset's share of the luck (ICC) 0–.05, outages by chance in half, ported
-numbers, altered texts, duplicates, failing endpoints, apps that miss messages, phones whose clocks are wrong by some
-12 s, phones that are down for a day. Each is planned, sent over one of three wires, written to a ledger, read back and
-judged as a real one: 10–12 handsets and {per} messages for each of three carriers, {templates} drafts for review, seven days.
+Written by `python -m tests.pipe_calibration --write`. {worlds} simulated evaluations with random truths, {vendors}
+vendors in all: arrival .88–.995 by carrier, made-up receipts 0–8 %, missing ones 0–5 %, median arrival 2–8 s, median
+review 3–300 min (a quarter only in office hours), intra-handset correlation (ICC) 0–{icc:g}, outages by chance in half,
+ported numbers, altered texts, duplicates, failing endpoints, apps that miss messages, phones whose clocks are wrong by
+some 12 s, panels whose app does not tell the phone's time, phones that are down for a day. Each is planned, sent over
+one of three wires, written to a ledger, read back and judged as a real one: 10–12 handsets and {per} messages for each
+of three carriers, {templates} drafts for review, seven days.
 
 The truth is the long-run one for any handset of such a panel, outages included; for reviews the median of the
 reviewers' law at the times of handing in. The oracle knows the true spread of each arrival rate and draws ±1.96 of it.
@@ -423,7 +422,7 @@ reviewers' law at the times of handing in. The oracle knows the true spread of e
 def document(found: Sequence[Held]) -> str:
     """The section for docs/calibration.md, without marks."""
     worlds, vendors = len({one.world for one in found}), len({(one.world, one.vendor) for one in found})
-    preface = PREFACE.format(worlds=worlds, vendors=vendors, per=PER_CARRIER, templates=TEMPLATES)
+    preface = PREFACE.format(worlds=worlds, vendors=vendors, per=PER_CARRIER, templates=TEMPLATES, icc=MOST_ICC)
     return preface + table(rows(found)) + "\n" + counted_apart(found)
 
 

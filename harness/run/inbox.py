@@ -48,6 +48,7 @@ REPLAYS_REMEMBERED: Final = 20_000
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -111,7 +112,16 @@ class Inbox:
 
     # --- the ASGI door ----------------------------------------------------------------------------------------------
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @property
+    def app(self) -> App:
+        """The ASGI application. A plain function: uvicorn takes a bound method for the interface of another age."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._serve(scope, receive, send)
+
+        return app
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raw ASGI on the hot path, Starlette for the rest."""
         if scope["type"] != "http" or not scope["path"].startswith(("/push/", "/sightings/")):
             await self._admin(scope, receive, send)

@@ -217,7 +217,8 @@ class _Attempt:
             # An adapter that stumbles is our fault; what it stumbled over may have left: trouble, never a crash.
             if self.requests == 0:
                 raise VendorTrouble(f"the adapter failed: {type(error).__name__}: {error}", written=False) from error
-            raise Unintelligible(f"the adapter could not read the reply: {type(error).__name__}: {error}") from error
+            why = f"the adapter could not read the reply: {type(error).__name__}: {error}"
+            raise Unintelligible(why, body=self.last_body) from error
         finally:
             if isinstance(flow, Generator):
                 flow.close()

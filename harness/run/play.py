@@ -230,8 +230,11 @@ async def play_for_real(
         plan = plan_of(evaluation, contest, seed=seed_of(evaluation), begins=begins)
         run_id = name_of(evaluation, plan, begins)
     folder = out / str(run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not fresh and not (folder / "ledger.db").is_file():
+    # A new run listens before it writes: one that cannot would leave a ledger that nobody ever began.
+    door = _bind(evaluation.inbox.listen) if fresh else None
+    if fresh:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not (folder / "ledger.db").is_file():
         raise LedgerError(f"{folder.name}: there is no run of that name in {out.name}. See `smsbench status`.")
     ledger = SqliteLedger(folder / "ledger.db", run_id=run_id if fresh else None, exclusive=not receive_only)
     transport = Wire()
@@ -245,19 +248,21 @@ async def play_for_real(
             clock=clock, transport=transport, nonce=real_nonce, probe_tls=probe_real, listens=True
         )
         house = build(evaluation, contest, ledger, surroundings)
-        because = await _with_inbox(evaluation, house, receive_only=receive_only)
+        door = door or _bind(evaluation.inbox.listen)
+        because = await _with_inbox(door, house, receive_only=receive_only)
     finally:
+        if door is not None:
+            door.close()
         await ledger.close()
         await transport.aclose()
     return Played(run_id=ledger.run_id, because=because, folder=folder)
 
 
-async def _with_inbox(evaluation: Evaluation, house: House, *, receive_only: bool) -> str:
-    sockets = [_bind(evaluation.inbox.listen)]
+async def _with_inbox(door: socket.socket, house: House, *, receive_only: bool) -> str:
     config = uvicorn.Config(house.inbox.app, log_level="error", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server.serve(sockets))
+    serving = asyncio.create_task(server.serve([door]))
     stopped = asyncio.Event()
 
     def stop() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_nobody_gets_anything_without_consent(whole):
 
 @pytest.mark.parametrize("clock", [time(8, 59, 59), time(0, 0), time(20, 30), time(23, 59)])
 def test_outside_the_hours_a_send_waits_or_is_skipped(whole, clock):
-    now = datetime.combine(datetime(2026, 3, 2), clock, BEIJING)
+    now = datetime.combine(date(2026, 3, 2), clock, BEIJING)
     opening = now.replace(hour=9, minute=0, second=0)
     opening += timedelta(days=1) if clock >= time(20, 30) else timedelta()
     expected = Hold("hours", opening) if opening - now <= LATE else Stop("hours")
@@ -72,7 +72,7 @@ def test_outside_the_hours_a_send_waits_or_is_skipped(whole, clock):
 
 @pytest.mark.parametrize("clock", [time(9, 0), time(20, 29, 59)])
 def test_within_the_hours_a_send_may_go(whole, clock):
-    assert isinstance(Scene(whole).check(datetime.combine(datetime(2026, 3, 2), clock, BEIJING)), Go)
+    assert isinstance(Scene(whole).check(datetime.combine(date(2026, 3, 2), clock, BEIJING)), Go)
 
 
 def test_hours_are_beijings_wherever_the_machine_stands(whole):

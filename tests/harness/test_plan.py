@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -189,16 +189,16 @@ def test_a_duration_that_is_none_is_refused(whole, value):
     brief = Briefing(
         evaluation=whole, contestants=[], settings={"over": value}, begins=BEGINS, scenario="delivery", chance=Random(1)
     )
-    with pytest.raises(ConfigError, match="scenarios.delivery.over"):
+    with pytest.raises(ConfigError, match=r"scenarios\.delivery\.over"):
         brief.duration("over", whole.lasts)
 
 
-@hypothesis_given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)), st.times(), st.times())
-def test_the_next_allowed_moment_is_within_hours_and_never_earlier(moment, one, other):
+@hypothesis_given(st.integers(0, 365 * 86_400 - 1), st.times(), st.times())
+def test_the_next_allowed_moment_is_within_hours_and_never_earlier(second, one, other):
     begin, end = sorted([one.replace(second=0, microsecond=0), other.replace(second=0, microsecond=0)])
     if begin == end:
         return
-    moment = moment.replace(tzinfo=BEIJING)
+    moment = BEGINS.astimezone(BEIJING) + timedelta(seconds=second)
     allowed = next_allowed(moment, Hours(begin=begin, end=end))
     assert allowed >= moment
     assert begin <= allowed.astimezone(BEIJING).time() < end

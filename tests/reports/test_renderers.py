@@ -18,7 +18,7 @@ import pytest
 from harness.domain import Carrier, Scope, State
 from harness.judge.result import Finding, Note, Result, VendorInfo, dump, json_schema, parse
 from harness.words import LANGUAGES, Words
-from reports import charts, csv, figures, html, junit, schema_file, scorecard
+from reports import appendix, charts, csv, figures, html, junit, panels, schema_file, scorecard
 from reports.figures import Desk
 from tests.reports.sample import APEX, BEACON, QINGLUAN, VENDORS, WANLI, sample, wilson
 
@@ -204,7 +204,7 @@ def test_vendors_that_cannot_be_told_apart_are_not_ranked_by_a_decimal():
 
 
 def test_what_was_not_measured_is_listed_with_its_reason():
-    table = html.View(Desk(SAMPLE, Words("en"))).missing()
+    table = appendix.Appendix(Desk(SAMPLE, Words("en"))).missing()
     assert table is not None
     told = [[cell if isinstance(cell, str) else cell.name for cell in row] for row in table.rows]
     assert ["Beacon", "not offered", "the vendor has no pushes", "pushes authenticated"] in told
@@ -220,7 +220,8 @@ def test_codes_that_no_table_knows_are_shown_as_they_came():
     [
         ("arrival.rate >= 0.97", "arrival rate ≥ 97.0 %"),
         ("arrival.rate[carrier=china_mobile] >= 95%", "arrival rate (China Mobile) ≥ 95 %"),
-        ("latency.p99 <= 60 s", "arrival time, p99 ≤ 60 s"),
+        ("latency.p99 <= 60 s", "arrival time, p99 ≤ 1 min"),
+        ("retention.contract >= 150 days", "days promised by contract ≥ 150 d"),
         ("compare(arrival.rate) > -0.02", "change of arrival rate since the baseline > -0.02"),
         ("licence.attested >= 1", "licence valid"),
         ("licence", "valid value-added telecom licence"),
@@ -398,8 +399,8 @@ def test_an_hour_with_too_few_messages_is_hatched_and_one_without_any_is_empty()
 
 
 def test_an_outage_over_midnight_is_cut_into_days():
-    days = html._beijing("2026-03-04T00").date()
-    pieces = list(html._pieces("2026-03-04T15:00:00+00:00", "2026-03-04T17:30:00+00:00", days, 3))
+    days = panels._beijing("2026-03-04T00").date()
+    pieces = list(panels._pieces("2026-03-04T15:00:00+00:00", "2026-03-04T17:30:00+00:00", days, 3))
     assert pieces == [(0, 23.0, 24.0), (1, 0.0, 1.5)]
 
 

@@ -106,9 +106,7 @@ def violations(history: History) -> Iterator[str]:
 
 
 def intents(history: History) -> dict[Leg, Fact]:
-    return {
-        (str(fact.case_id), fact.body.leg): fact for fact in history.facts if isinstance(fact.body, SendIntended)
-    }
+    return {(str(fact.case_id), fact.body.leg): fact for fact in history.facts if isinstance(fact.body, SendIntended)}
 
 
 def answers(history: History) -> dict[Leg, list[SubmitAnswered | CallFailed]]:
@@ -319,7 +317,9 @@ def leaks(texts: Mapping[str, bytes], *, numbers: Iterable[str], secrets: Iterab
         for spelling in _spellings(text):
             if hit := pattern.search(spelling):
                 at = max(0, hit.start() - 60)
-                found.append(f"{name}: {hit[0].decode()} in …{spelling[at : hit.end() + 20].decode('utf-8', 'replace')}…")
+                found.append(
+                    f"{name}: {hit[0].decode()} in …{spelling[at : hit.end() + 20].decode('utf-8', 'replace')}…"
+                )
                 break
     return found
 
@@ -342,9 +342,7 @@ def _i8(history: History) -> Iterator[str]:
     texts = {f"fact {fact.seq} ({fact.body.kind})": encode_body(fact.body) for fact in history.facts}
     texts |= {f"key of fact {fact.seq}": fact.dedupe.encode() for fact in history.facts if fact.dedupe}
     texts |= {f"recording {digest[:8]}": body for digest, body in history.recordings.items()}
-    yield from leaks(
-        texts, numbers=(one.number for one in history.recipients.values()), secrets=history.secrets
-    )
+    yield from leaks(texts, numbers=(one.number for one in history.recipients.values()), secrets=history.secrets)
 
 
 # --- cases ----------------------------------------------------------------------------------------------------------
@@ -378,9 +376,7 @@ def _i9(history: History) -> Iterator[str]:
 def doubt_left(history: History) -> frozenset[Leg]:
     """Messages in doubt that no record, report or sighting has settled."""
     boards = outcome(history.facts)
-    return frozenset(
-        leg for leg in in_doubt(history) if not boards[leg[0]]["legs"][leg[1]]["taken"]
-    )
+    return frozenset(leg for leg in in_doubt(history) if not boards[leg[0]]["legs"][leg[1]]["taken"])
 
 
 def check_result(history: History, result: Result) -> None:

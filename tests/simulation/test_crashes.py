@@ -226,7 +226,7 @@ def touched_by_the_crash(history: History) -> set[str]:
 
 
 def without(facts: list[Fact], cases: set[str]) -> list[Fact]:
-    """A run as if some cases had never been planned; their reports and sightings become orphans, which count nowhere."""
+    """A run as if some cases had never been planned; their reports and sightings are orphans, which count nowhere."""
     return [
         fact
         for fact in facts

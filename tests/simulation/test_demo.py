@@ -99,7 +99,10 @@ def test_the_honest_vendor_comes_first_and_nobody_shares_its_place(demo):
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_made_up_receipts_are_found_within_their_interval_and_are_no_small_matter(demo, carrier):
     truth = truth_of(FAKES).false_receipts[carrier]
-    whole, here = demo.estimate(FAKES, "false_receipt.rate"), demo.estimate(FAKES, "false_receipt.rate", carrier=carrier)
+    whole, here = (
+        demo.estimate(FAKES, "false_receipt.rate"),
+        demo.estimate(FAKES, "false_receipt.rate", carrier=carrier),
+    )
     for estimate in (whole, here):
         assert estimate.low is not None and estimate.high is not None
         assert estimate.low <= truth <= estimate.high
@@ -186,7 +189,9 @@ def _pages(folder: Path) -> Iterator[Path]:
 
 def test_the_reports_are_there_in_both_languages_and_say_nothing_undefined(demo):
     pages = {page.name: page.read_text(encoding="utf-8") for page in _pages(demo.folder)}
-    assert {"report.zh-CN.html", "report.en.html", f"scorecard.{FAKES}.html", f"scorecard.{FAKES}.en.html"} <= set(pages)
+    assert {"report.zh-CN.html", "report.en.html", f"scorecard.{FAKES}.html", f"scorecard.{FAKES}.en.html"} <= set(
+        pages
+    )
     for name, page in pages.items():
         shown = unescape(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL))
         found = re.search(r".{0,60}(\bNone\b|\bnan\b|\bNaN\b|\bundefined\b).{0,60}", shown)

@@ -282,14 +282,13 @@ def shuffled(facts: list[Fact], chance: Random) -> list[Fact]:
     intended = {(one.case_id, one.body.leg): n for n, one in enumerate(rest) if isinstance(one.body, SendIntended)}
     places: dict[int, list[Fact]] = {}
     for fact in facts:
-        if isinstance(fact.body, ReportReceived | SightingReceived):
-            leg = matcher.leg_of(fact.body)
-            assert leg is not None
-            earliest = intended[leg.case_id, leg.leg] + 1
-        elif isinstance(fact.body, InboundReceived):
-            earliest = next((n for n, one in enumerate(rest) if one.seq > fact.seq), len(rest))
-        else:
+        if not isinstance(fact.body, NEWS):
             continue
+        leg = None if isinstance(fact.body, InboundReceived) else matcher.leg_of(fact.body)
+        if leg is not None:
+            earliest = intended[leg.case_id, leg.leg] + 1
+        else:  # an inbound, or a report on a message whose id nobody told us
+            earliest = next((n for n, one in enumerate(rest) if one.seq > fact.seq), len(rest))
         places.setdefault(chance.randint(earliest, len(rest)), []).append(fact)
     mixed: list[Fact] = []
     for n in range(len(rest) + 1):

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
-from harness.config import Evaluation, load_evaluation
+from harness.config import load_evaluation
 from harness.content import shipped_texts
-from harness.domain import BEIJING
+from harness.domain import BEIJING, Purpose
 from harness.facts import Fact
 from harness.judge import journeys, scoring
 from harness.judge.result import Result
@@ -158,7 +158,7 @@ class Plug:
 
 
 class Stage:
-    """A world with its evaluation, in a folder. `posts`: what the world posted; `lives`: how often the harness began."""
+    """A world with its evaluation, in a folder. `posts`: what the world posted; `lives`: of the harness."""
 
     def __init__(self, folder: Path, scene: Scene, seed: int) -> None:
         self.folder, self.scene, self.seed = folder, scene, seed
@@ -167,35 +167,16 @@ class Stage:
         self.played: Played | None = None
         truth = read_truth(self.scene.truth(), "simulation.yaml")
         self.world = World(truth, seed=self.seed, epoch=virtual_epoch(BEGINS))
-        texts = {key: (one.text, one.purpose) for key, one in shipped_texts().items()}
         settings = f"{self.scene.settings}\nseed: {self.seed}"
-        self.started = write_files(self.world, texts, scenarios=self.scene.scenarios, settings=settings)
+        self.started = write_files(self.world, filed_texts(), scenarios=self.scene.scenarios, settings=settings)
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.started.files.items():
             (self.folder / name).write_text(text, encoding="utf-8")
         self.evaluation = load_evaluation(self.folder / "evaluation.yaml", self.started.environment)
-        self._overhear()
+        overhear(self.world, self.posts)
 
     def __repr__(self) -> str:
         return f"Stage({self.folder.name}, seed={self.seed}, lives={self.lives})"
-
-    def _overhear(self) -> None:
-        """Keep what the world posts, byte for byte: its own log keeps only what it was about."""
-        run = self.world.run
-
-        async def overheard(deliver: Callable[[httpx.Request], Any]) -> None:
-            async def carry(request: httpx.Request) -> httpx.Response:
-                at, status = self.world.now(), None
-                try:
-                    response = await deliver(request)
-                    status = response.status_code
-                    return response
-                finally:
-                    self.posts.append(Post(path=request.url.path, body=request.content, at=at, status=status))
-
-            await run(carry)
-
-        self.world.run = overheard
 
     @property
     def ledger_path(self) -> Path:
@@ -276,3 +257,26 @@ def result_of(facts: list[Fact], path: Path | None = None) -> Result:
         digest = ledger.head().digest
         ledger.release()
     return scoring.judge(journeys.read(facts), run_id="simulation", ledger_digest=digest)
+
+
+def overhear(world: World, posts: list[Post]) -> None:
+    """Keep what a world posts, byte for byte: its own log keeps only what it was about."""
+    run = world.run
+
+    async def overheard(deliver: Callable[[httpx.Request], Any]) -> None:
+        async def carry(request: httpx.Request) -> httpx.Response:
+            at, status = world.now(), None
+            try:
+                response = await deliver(request)
+                status = response.status_code
+                return response
+            finally:
+                posts.append(Post(path=request.url.path, body=request.content, at=at, status=status))
+
+        await run(carry)
+
+    world.run = overheard
+
+
+def filed_texts() -> dict[str, tuple[str, Purpose]]:
+    return {key: (one.text, one.purpose) for key, one in shipped_texts().items()}

@@ -311,7 +311,7 @@ def _values(frame: Frame, column: str) -> list[str]:
 
 _UNUSED: Final = frozenset(
     {
-        "planned_at", "intended_at", "vendor_message_id", "tries", "forwarder", "claimed_at", "forwarded_at", "scts",
+        "planned_at", "intended_at", "vendor_message_id", "tries", "forwarder", "claimed_at", "forwarded_at",
         "handset_at", "report_source", "settled_by", "segments", "reconciled", "alive", "visit",
     }
 )  # fmt: skip

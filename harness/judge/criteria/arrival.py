@@ -37,6 +37,7 @@ from harness.judge.stats import NotEnough
 REPORT_HORIZON: Final = 86_400.0  # seconds, where the run's settings say nothing
 GREATEST_CLOCK_PART: Final = 0.05  # of the time asked for: 0.25 s for "within 5 s" (statistics.md 2.4)
 LEAST_CONTROLS: Final = 20
+SCTS_GRAIN: Final = 1.0  # seconds; service centres stamp whole ones
 
 # Refusals that are ours to answer for: not counted among valid numbers and sound requests.
 OUR_FAULT: Final = frozenset(
@@ -234,19 +235,25 @@ def claimed_and_watched(view: View) -> tuple[pd.DataFrame, Bools]:
 def false_receipts(view: View) -> Told | NotEnough:
     """Share of "delivered" claims that are false: the phone was alive and never had the message.
 
-    Where the phone's own inbox was asked, that settles it. Else the app may have lost it: the same phones' misses of
-    another vendor's messages, of the one that lost fewest, are taken off.
+    Where the phone's own inbox was asked, that settles it; phones that could not be asked are left out if enough
+    remain. Else the app may have lost it: the same phones' misses of another vendor's messages, of the one that lost
+    fewest, are taken off. Those may be made up as well, so the upper limit is the one without correction.
     """
     frame, unseen = claimed_and_watched(view)
     if frame.empty:
         return NotEnough(reason="no_messages")
     cases = cases_of(frame[unseen])
-    if bool(_mask(frame[unseen], "searched", False).all()):
-        return Told(answer=rate_of(unseen, frame), cases=cases)
-    missed, phones = _controls(view, frame)
+    settled = ~frame["phone"].isin(frame["phone"][unseen & ~_mask(frame, "searched", False)].unique()).to_numpy()
+    phones = frame["phone"][settled].nunique()
+    if settled.all() or (phones >= stats.LEAST_HANDSETS and settled.sum() * 2 >= len(frame)):
+        return Told(answer=rate_of(unseen[settled], frame[settled]), cases=cases)
+    missed, by_phone = _controls(view, frame)
     answer = stats.false_receipts(
-        unseen.astype(float), frame["phone"].to_numpy(), missed.astype(float), phones, days=days_of(frame)
+        unseen.astype(float), frame["phone"].to_numpy(), missed.astype(float), by_phone, days=days_of(frame)
     )
+    plain = rate_of(unseen, frame)
+    if isinstance(answer, Estimate) and isinstance(plain, Estimate) and answer.high is not None:
+        answer = replace(answer, high=max(answer.high, plain.high or 0.0))
     return Told(answer=answer, cases=cases)
 
 
@@ -321,30 +328,52 @@ def arrival_times(view: View) -> tuple[pd.DataFrame, Floats, np.ndarray[tuple[in
     return frame, seconds, np.where(arrived, stats.ARRIVED, stats.OPEN), horizon
 
 
+def earliest(frame: pd.DataFrame, seconds: Floats) -> Floats:
+    """The least that each message can have taken, in seconds.
+
+    Where only our own clock saw it, the app's forwarding is in the time. Then the service centre's stamp says how much
+    had passed at least: its clock is nobody's we know, so it is taken to be as far ahead as cause and effect allow.
+    """
+    bounded = _mask(frame, "clock", "received") & _mask(frame, "watch", "arrived")
+    if not bounded.any():
+        return seconds
+    passed = frame["scts"] - frame["sent_at"]
+    ahead = passed.groupby(frame["carrier"], observed=True).transform("min")
+    least = (passed - ahead - SCTS_GRAIN).fillna(0.0).clip(lower=0.0).to_numpy()
+    return np.where(bounded, np.minimum(least, seconds), seconds)
+
+
+def _between(early: Estimate, late: Estimate, method: str) -> Estimate:
+    """What lies between two estimates of one thing, taken from the earliest and from the latest moments."""
+    middle = late.value
+    if early.value is not None and late.value is not None:
+        middle = (early.value + late.value) / 2
+    return replace(late, value=middle, low=early.low, method=f"{late.method}+{method}")
+
+
 def _latency(view: View, q: float) -> Told | NotEnough:
     frame, seconds, events, horizon = arrival_times(view)
     if frame.empty:
         return NotEnough(reason="no_messages")
-    answer: Estimate | NotEnough = NotEnough(reason="no_messages")
-    for scope in (Scope.POPULATION, Scope.PANEL, Scope.WINDOW):
-        answer = stats.percentile_of_all_sent(
-            q, seconds, events, frame["phone"].to_numpy(), blocks_of(frame), followed_up=horizon, scope=scope,
-            days=days_of(frame),
-        )  # fmt: skip
-        if isinstance(answer, Estimate):
-            break
+    scope, phone, blocks, days = _scope(frame), frame["phone"].to_numpy(), blocks_of(frame), days_of(frame)
+
+    def percentile(taken: Floats) -> Estimate | NotEnough:
+        return stats.percentile_of_all_sent(
+            q, taken, events, phone, blocks, followed_up=horizon, scope=scope, days=days
+        )
+
+    answer, least = percentile(seconds), earliest(frame, seconds)
+    if isinstance(answer, Estimate) and least is not seconds:
+        early = percentile(least)
+        assert isinstance(early, Estimate)
+        answer = _between(early, answer, "forwarding")
     return Told(answer=_with_clock(answer, frame), cases=_slowest(frame, seconds))
 
 
 def _with_clock(answer: Estimate | NotEnough, frame: pd.DataFrame) -> Estimate | NotEnough:
     """A percentile's limits, moved out by what the phones' clocks may err (weighted by messages, 95 %)."""
-    if isinstance(answer, NotEnough):
-        return answer
-    if (frame["clock"] == "received").sum() > (frame["clock"] == "handset").sum():
-        # Our clock alone: the time an app takes to forward is in it.
-        return replace(answer, method=f"{answer.method}+forwarding")
     bounds = frame["clock_bound"].dropna().to_numpy()
-    if not bounds.size or not (bound := float(np.quantile(bounds, 0.95))):
+    if isinstance(answer, NotEnough) or not bounds.size or not (bound := float(np.quantile(bounds, 0.95))):
         return answer
     low = None if answer.low is None else max(0.0, answer.low - bound)
     return replace(
@@ -368,14 +397,18 @@ def _within(view: View, t: float) -> Told | NotEnough:
         return NotEnough(reason="clock_bound_too_wide", values={"bound": worst, "allowed": GREATEST_CLOCK_PART * t})
     frame, seconds, events = frame[good], seconds[good], events[good]
     bound = float(frame["clock_bound"].max()) if frame["clock_bound"].notna().any() else 0.0
-    answer: Estimate | NotEnough = NotEnough(reason="no_messages")
-    for scope in (Scope.POPULATION, Scope.PANEL, Scope.WINDOW):
-        answer = stats.within_with_clock_bound(
-            seconds, events, t, bound, frame["phone"].to_numpy(), blocks_of(frame), followed_up=horizon,
-            scope=scope, days=days_of(frame),
-        )  # fmt: skip
-        if isinstance(answer, Estimate):
-            break
+    scope, phone, blocks, days = _scope(frame), frame["phone"].to_numpy(), blocks_of(frame), days_of(frame)
+
+    def within(taken: Floats) -> Estimate | NotEnough:
+        return stats.within_with_clock_bound(
+            taken, events, t, bound, phone, blocks, followed_up=horizon, scope=scope, days=days
+        )
+
+    answer, least = within(seconds), earliest(frame, seconds)
+    if isinstance(answer, Estimate) and least is not seconds:
+        early = within(least)
+        assert isinstance(early, Estimate)
+        answer = replace(_between(early, answer, "forwarding"), low=answer.low, high=early.high)
     return Told(answer=answer, cases=_slowest(frame, seconds))
 
 
@@ -434,10 +467,7 @@ def _report_time(view: View, q: float) -> Told | NotEnough:
         return Told(answer=late, cases=cases)
     early = percentile(np.where(pulled, before, latest))
     assert isinstance(early, Estimate)
-    known = early.value is not None and late.value is not None
-    middle = (early.value + late.value) / 2 if early.value is not None and late.value is not None else None
-    answer = replace(late, value=middle if known else late.value, low=early.low, method=f"{late.method}+polled")
-    return Told(answer=answer, cases=cases)
+    return Told(answer=_between(early, late, "polled"), cases=cases)
 
 
 def _at(answer: Callable[[View, float], Told | NotEnough], x: float) -> Taking:
