@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
+import itertools
 import random
 import secrets
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVarTuple
+
+Ts = TypeVarTuple("Ts")
+FileDescriptorLike = Any  # an int or an object with `fileno`, as the selectors module takes it
 
 
 class Clock(Protocol):
@@ -46,41 +53,75 @@ class LoopClock:
         return self._epoch + timedelta(seconds=self._loop.time())
 
 
-class _LeapingSelector(selectors.DefaultSelector):
-    """Whenever the loop would wait, move the clock instead."""
+class _Agenda(selectors.DefaultSelector):
+    """The loop's timers, first come first served at equal times. Whenever the loop would wait, the clock moves instead.
+
+    Asks the system only if somebody registered a real file beside the loop's own wake-up pipe.
+    """
 
     def __init__(self, begin: float) -> None:
         super().__init__()
         self.now = begin
         self.leaps = 0
+        self.files = -1
+        self.timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self.ready: deque[asyncio.Handle] = deque()  # the loop's own queue, once there is a loop
+        self._order = itertools.count()
+
+    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
+        self.files += 1
+        return super().register(fileobj, events, data)
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        self.files -= 1
+        return super().unregister(fileobj)
+
+    def add(self, when: float, handle: asyncio.TimerHandle) -> None:
+        heapq.heappush(self.timers, (when, next(self._order), handle))
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout == 0:  # something is ready: no need to ask the system, no real sockets live here
-            return []
-        if ready := super().select(0):
-            return ready
-        if timeout is None:
-            raise RuntimeError("simulation is stuck: every task waits, and no timer is set")
-        self.now += max(timeout, 0)
-        self.leaps += 1
+        if self.files > 0 and (events := super().select(0)):
+            return events
+        timers = self.timers
+        if timeout is None:  # nothing is ready: leap to the next timer
+            while timers and timers[0][2].cancelled():
+                heapq.heappop(timers)
+            if not timers:
+                raise RuntimeError("simulation is stuck: every task waits, and no timer is set")
+            if timers[0][0] > self.now:
+                self.now = timers[0][0]
+                self.leaps += 1
+        while timers and timers[0][0] <= self.now:
+            handle = heapq.heappop(timers)[2]
+            if not handle.cancelled():
+                self.ready.append(handle)
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time leaps. `begin`: its first `time()`, in seconds."""
+    """An event loop whose time leaps. `begin`: its first `time()`, in seconds.
+
+    It keeps its timers itself: asyncio's own heap compares handles in Python and forgets their order at equal times.
+    """
 
     def __init__(self, begin: float = 0.0) -> None:
-        self._leaping = _LeapingSelector(begin)
-        super().__init__(self._leaping)
-        # The loop fires timers up to one resolution early; without slack two stamps of one instant stay equal.
-        self._clock_resolution = 1e-9
+        self._agenda = _Agenda(begin)
+        super().__init__(self._agenda)
+        self._agenda.ready = self.__dict__["_ready"]
 
     def time(self) -> float:
-        return self._leaping.now
+        return self._agenda.now
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._agenda.add(when, handle)
+        return handle
 
     @property
     def leaps(self) -> int:
-        return self._leaping.leaps
+        return self._agenda.leaps
 
 
 def monotonic() -> float:

@@ -26,7 +26,7 @@ from scipy.special import ndtri
 from harness.config import load_evaluation
 from harness.content import shipped_texts
 from harness.domain import BEIJING, Carrier, Estimate, Scope
-from harness.judge import journeys, scoring
+from harness.judge import journeys, scoring, stats
 from harness.judge.journeys import Evidence
 from harness.judge.result import Finding, Result
 from harness.ledger.sqlite import SqliteLedger
@@ -46,8 +46,6 @@ WIRES: Mapping[str, Mapping[str, str]] = {
     "tencent": {"secret_id": "sandbox-id", "secret_key": "sandbox-secret", "sdk_app_id": '"1400000001"'},
     "yunpian": {"apikey": "00000000000000000000000000000001"},
 }
-PER_CARRIER = 300
-TEMPLATES = 20
 MOST_ICC = 0.1
 COVERAGE = 0.935
 WIDTH = 1.6
@@ -275,8 +273,20 @@ class Judged:
     seconds: float  # CPU
 
 
-def evaluate(index: int, *, per_carrier: int = PER_CARRIER, templates: int = TEMPLATES) -> Judged:
-    """Make the world of this number and send a whole evaluation through the pipe: so many messages and drafts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much an evaluation asks of each vendor."""
+
+    per_carrier: int = 300  # messages
+    templates: int = 20  # drafts for review
+    days: int = 7
+
+
+WHOLE = Size()
+
+
+def evaluate(index: int, size: Size = WHOLE) -> Judged:
+    """Make the world of this number and send a whole evaluation through the pipe."""
     begun = process_time()
     epoch = virtual_epoch(BEGINS)
     world = World(read_truth(world_text(index), f"world-{index}.yaml"), seed=SEED + index, epoch=epoch)
@@ -284,10 +294,10 @@ def evaluate(index: int, *, per_carrier: int = PER_CARRIER, templates: int = TEM
     started = write_files(
         world,
         texts,
-        scenarios=f"delivery: {{messages: {per_carrier * len(CARRIERS)}, over: 7 days}}\n"
-        f"review: {{templates: {templates}, signatures: 0}}",
-        settings=f"seed: {SEED + index}\nbegins: {BEGINS:%Y-%m-%d %H:%M}\nlasts: 7 days\nsilence: 9 h\n"
-        "spend_limit: 2000 CNY",
+        scenarios=f"delivery: {{messages: {size.per_carrier * len(CARRIERS)}}}\n"
+        f"review: {{templates: {size.templates}, signatures: 0}}",
+        settings=f"seed: {SEED + index}\nbegins: {BEGINS:%Y-%m-%d %H:%M}\nlasts: {size.days} days\n"
+        "silence: 9 h\nspend_limit: 2000 CNY",
     )
     with tempfile.TemporaryDirectory(prefix="pipe-") as name:
         folder = Path(name)
@@ -355,9 +365,9 @@ def _oracle(judged: Judged, label: str, carrier: Carrier) -> float:
     return oracle_width(truth, carrier, ported, watched["sent_at"].to_numpy(), phone, rng)
 
 
-def measure(index: int, *, per_carrier: int = PER_CARRIER, templates: int = TEMPLATES) -> tuple[list[Held], float]:
+def measure(index: int, size: Size = WHOLE) -> tuple[list[Held], float]:
     """All of a world's findings beside their truths, and the CPU seconds its evaluation took."""
-    judged = evaluate(index, per_carrier=per_carrier, templates=templates)
+    judged = evaluate(index, size)
     return list(held(judged)), judged.seconds
 
 
@@ -394,6 +404,25 @@ def width_ratio(found: Iterable[Held]) -> tuple[float, float]:
     return ratio, float(np.sqrt((rest**2).sum()) / theirs.sum())
 
 
+def by_luck(found: Sequence[Held]) -> str:
+    """Width and coverage of arrival where a handset's share of the luck is below the floor of the method, and above."""
+    icc = {
+        (index, label): vendor.icc
+        for index in {one.world for one in found}
+        for label, vendor in read_truth(world_text(index), f"world-{index}.yaml").vendors.items()
+    }
+    told = []
+    for name, low, high in (("below", 0.0, stats.FLOORS.handset), ("above", stats.FLOORS.handset, 1.0)):
+        here = [one for one in found if one.oracle and one.counts and low <= icc[one.world, one.vendor] < high]
+        if here:
+            covered = np.mean([one.covers for one in here])
+            told.append(f"{width_ratio(here)[0]:.2f} {name} it ({len(here)} cells, {covered:.1%} covered)")
+    return (
+        f"Arrival intervals allow for an ICC of {stats.FLOORS.handset}. Their width against the oracle's is\n"
+        f"{' and '.join(told)}.\n"
+    )
+
+
 def counted_apart(found: Iterable[Held]) -> str:
     """What had no interval with both ends, and why."""
     apart = Counter((one.measure, one.reason) for one in found if not one.counts)
@@ -422,8 +451,10 @@ reviewers' law at the times of handing in. The oracle knows the true spread of e
 def document(found: Sequence[Held]) -> str:
     """The section for docs/calibration.md, without marks."""
     worlds, vendors = len({one.world for one in found}), len({(one.world, one.vendor) for one in found})
-    preface = PREFACE.format(worlds=worlds, vendors=vendors, per=PER_CARRIER, templates=TEMPLATES, icc=MOST_ICC)
-    return preface + table(rows(found)) + "\n" + counted_apart(found)
+    preface = PREFACE.format(
+        worlds=worlds, vendors=vendors, per=WHOLE.per_carrier, templates=WHOLE.templates, icc=MOST_ICC
+    )
+    return preface + table(rows(found)) + "\n" + by_luck(found) + "\n" + counted_apart(found)
 
 
 def write(section: str, path: Path = WRITTEN_TO) -> None:

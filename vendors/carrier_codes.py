@@ -81,12 +81,17 @@ def _spellings(code: str) -> Iterator[str]:
 def report_reason(code: str, *tables: Mapping[str, Mapped]) -> Reason:
     """Why a message was not delivered: the vendor's own tables first, then the carriers', then the code's family.
 
-    What no table knows is Reason.UNMAPPED.
+    A vendor's table names a family by its beginning and a colon ("MK:" for MK:0012, mk_12). What no table knows is
+    Reason.UNMAPPED.
     """
     for spelling in _spellings(code):
         for table in (*tables, CARRIER_CODES):
             if spelling in table:
                 return Reason(table[spelling].reason)
+    beginning = re.split("[:_]", normalised(code), maxsplit=1)
+    for table in tables:
+        if len(beginning) == 2 and (line := table.get(f"{beginning[0]}:")):
+            return Reason(line.reason)
     family = _FAMILIES.get(normalised(code).partition(":")[0])
     return Reason(family.reason) if family else Reason.UNMAPPED
 

@@ -12,11 +12,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, unquote_plus
 
 import httpx
 
 from harness.capabilities import Acknowledgement, Mapped, Push
-from harness.domain import BEIJING, InboundMessage, Reason, Refused, ReviewDecision, StatusReport, mask
+from harness.domain import (
+    BEIJING,
+    InboundMessage,
+    InDoubt,
+    Message,
+    Outcome,
+    Reason,
+    Refused,
+    ReviewDecision,
+    StatusReport,
+    mask,
+)
 from harness.errors import Throttled, Unauthorised, Unintelligible, VendorTrouble
 from harness.flow import Flow
 
@@ -153,6 +165,18 @@ def masked(words: str) -> str:
     return _NUMBER.sub(lambda found: mask(found[1]), words)
 
 
+_ESCAPED: Final = re.compile(r"(?:[A-Za-z0-9._~*+-]|%[0-9A-Fa-f]{2})*")
+
+
+def unescaped(words: str) -> str:
+    """A text that a vendor url-encodes (UTF-8) within its field; one that shows it is not encoded stays as it is.
+
+    >>> unescaped("%e6%88%90%E5%8A%9F"), unescaped("成功 100%"), unescaped("a+b%20c")
+    ('成功', '成功 100%', 'a b c')
+    """
+    return unquote_plus(words) if _ESCAPED.fullmatch(words) else words
+
+
 def beijing(body: Mapping[str, Any], key: str) -> datetime | None:
     """A "yyyy-MM-dd HH:mm:ss" in Beijing time, as UTC; None where it is missing or no time."""
     value = body.get(key)
@@ -168,6 +192,17 @@ def unix(body: Mapping[str, Any], key: str) -> datetime | None:
     """Seconds since 1970, as UTC; None where it is missing, nought or no time."""
     seconds = count(body, key)
     return datetime.fromtimestamp(seconds, UTC) if seconds and seconds < 253_402_300_800 else None
+
+
+def utc(body: Mapping[str, Any], key: str) -> datetime | None:
+    """A "yyyy-MM-ddTHH:mm:ssZ"; None where it is missing or no time in UTC."""
+    value = body.get(key)
+    if not isinstance(value, str) or not value.endswith("Z") or not (found := _STAMP.fullmatch(value[:-1])):
+        return None
+    try:
+        return datetime(*(int(part) for part in found.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]
+    except ValueError:
+        return None
 
 
 def midnight(day: date) -> datetime:
@@ -239,6 +274,26 @@ def check_bulk(messages: Sequence[object], limit: int) -> None:
     """Raises VendorTrouble, with nothing written, if one request cannot hold so many messages."""
     if len(messages) > limit:
         raise not_sent(f"one request holds at most {limit} messages, got {len(messages)}")
+
+
+def by_number(
+    messages: Sequence[Message], items: Iterable[object], key: str, read: Callable[[dict[str, Any]], Outcome]
+) -> tuple[Outcome, ...]:
+    """Outcomes in the order of the messages, from items that name their number under `key`; silence is InDoubt.
+
+    Raises:
+        Unintelligible: not a single item can be read.
+    """
+    pairs, _ = readable(items, lambda item: (national(identifier(item, key)), read(item)))
+    if not pairs:
+        raise Unintelligible("no number's outcome can be read")
+    told: dict[str, list[Outcome]] = {}
+    for number, outcome in pairs:
+        told.setdefault(number, []).append(outcome)
+    silent = InDoubt(why="the reply does not tell about this number")
+    return tuple(
+        waiting.pop(0) if (waiting := told.get(national(message.to.number))) else silent for message in messages
+    )
 
 
 # --- pages and queues ------------------------------------------------------------------------------------------------
@@ -329,6 +384,14 @@ def parse(raw: bytes | str) -> Any:
         return json.loads(raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def form(raw: bytes | str) -> dict[str, str]:
+    """The fields of a pushed form. Raises ValueError for whatever is none: too long, too many, not UTF-8."""
+    if len(raw) > PUSH_LIMIT:
+        raise ValueError(f"longer than {PUSH_LIMIT} bytes")
+    written = raw.decode() if isinstance(raw, bytes) else raw
+    return dict(parse_qsl(written, keep_blank_values=True, errors="strict", max_num_fields=64))
 
 
 def sort_push(

@@ -99,7 +99,7 @@ class SqliteLedger:
         read_only: bool = False,
     ) -> None:
         self.path = str(path)
-        self._inline, self._plug = inline, plug
+        self._inline, self._plug, self._read_only = inline, plug, read_only
         self._dead: BaseException | None = None
         self._listeners: list[Listener] = []
         self._commits = 0
@@ -114,7 +114,11 @@ class SqliteLedger:
             self._reader = self._db if inline or read_only else self._open(durable=durable, read_only=False)
             self.run_id = self._name_run(run_id)
             self._seq, self._digest = self._last()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, LedgerError) as error:
+            if self._lock_file is not None:
+                self._lock_file.close()
+            if isinstance(error, LedgerError):
+                raise
             raise LedgerError(f"{self.path}: not a readable ledger ({error}). Restore it from a copy.") from error
         self._heard = self._seq
         self._pending: list[_Group] = []
@@ -208,9 +212,14 @@ class SqliteLedger:
         self._enqueue(entries, None)
 
     def _enqueue(self, entries: Sequence[Entry], future: asyncio.Future[Sequence[Fact | None]] | None) -> None:
+        if self._read_only:
+            raise LedgerError(f"{self.path}: was opened for reading only.")
         if self._dead is not None or self._closing:
             raise LedgerError(f"{self.path}: cannot be written any more ({self._dead or 'closed'}).")
         # Encoding here and not in the writer: what cannot be encoded fails alone, at the one who made it.
+        for entry in entries:
+            (entry.dedupe or "").encode()
+            (entry.case_id or "").encode()
         group = _Group([(entry, encode_body(entry.body)) for entry in entries], future)
         self._queued += len(entries)
         if not self._inline:

@@ -19,6 +19,7 @@ from harness.run.handsets import ask_clock, can_be_asked
 from harness.run.inbox import People, report_fact
 from harness.run.lines import Line, Redactor
 from harness.run.questions import record_told
+from harness.text import whole
 
 SETTLE_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=30), timedelta(hours=6))
 """When a send in doubt is looked up in the vendor's records, counted from the intent."""
@@ -98,8 +99,8 @@ class Chores:
                     sent_at=reply.sent_at,
                     source=ReportSource.PULLED,
                 )
-                key = reply.vendor_message_id or f"{body.recipient}:{reply.text}:{reply.sent_at}"
-                dedupe = f"inbound:{label}:{key}"
+                key = reply.vendor_message_id or f"{body.recipient}:{body.text}:{reply.sent_at}"
+                dedupe = whole(f"inbound:{label}:{key}")
                 entries.append(Entry(body=body, at=self._clock.now(), dedupe=dedupe, recording=carried.recording))
             if entries:
                 await self._ledger.append(*entries)

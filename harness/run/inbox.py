@@ -173,8 +173,10 @@ class Inbox:
                 bodies, answer = self._read_sightings(rest.split("/")[0], request)
         except PushRefused as refused:
             bodies, answer = [(PushWasRefused(door=door, why=refused.why), None)], refused.acknowledgement
-        # What is not ours is a sign of life only, and its text is not kept; nor is a refused post to a phone's door.
-        whole = kind == "push" or any(isinstance(body, SightingReceived) for body, _ in bodies)
+        # What is not ours is a sign of life only, and its text is not kept; nor is a post to a door that is not there
+        # (anybody could fill the disk), or a refused one to a phone's.
+        known = kind == "push" and rest.split("/")[0] in self._vendors
+        whole = known or any(isinstance(body, SightingReceived) for body, _ in bodies)
         try:
             await self._ledger.append(*self._entries(door, request, bodies, whole=whole))
         except LedgerError:

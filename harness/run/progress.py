@@ -26,7 +26,6 @@ class Count:
     refused: int = 0
     in_doubt: int = 0
     failed: int = 0
-    arrived: int = 0
 
 
 class Progress:

@@ -171,9 +171,7 @@ async def measured(name: str, folder: Path, place: Any, numbers: Any) -> float:
 def main() -> None:
     numbers = count()
     print("\n### Single reports durable before they are acknowledged, 64 at a time: reports per second\n")
-    print(
-        "| | append-only file | ledger, group commit | commit a request | of the file | goal | of each | goal |"
-    )
+    print("| | append-only file | ledger, group commit | commit a request | of the file | goal | of each | goal |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         for title, place in (("in this process", in_process), ("over uvicorn", over_uvicorn)):

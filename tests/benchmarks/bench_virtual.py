@@ -22,7 +22,7 @@ from harness.facts import Fact, SendIntended
 from harness.run.play import play_in_memory, virtual_epoch
 
 MESSAGES = 20_000
-PIPE_MESSAGES = 400
+PIPE_MESSAGES = 2_000
 SPREAD = 7 * 86_400.0
 
 
@@ -114,7 +114,7 @@ def pipe(messages: int) -> int:
             world,
             texts,
             scenarios=f"delivery: {{messages: {messages // 4}}}",
-            settings=f"begins: {begins}\nlasts: 1 day\nseed: 1\nmessage_limit: 100000\nspend_limit: 100000 CNY",
+            settings=f"begins: {begins}\nlasts: 7 days\nsilence: 24 h\nseed: 1\nmessage_limit: 100000\nspend_limit: 100000 CNY",
         )
         for file, text in files.files.items():
             (folder / file).write_text(text, encoding="utf-8")

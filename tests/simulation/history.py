@@ -211,9 +211,10 @@ def _i4(history: History) -> Iterator[str]:
             yield f"fact {fact.seq} ({fact.body.kind}) rests on a recording that is gone"
         if isinstance(fact.body, PushArrived):
             post = json.loads(history.recordings[str(fact.evidence)])
-            noted.add((post["path"], post["body_sha256"]))
-            if post["path"].strip("/") != fact.body.door:
-                yield f"fact {fact.seq} came by {fact.body.door}, its recording by {post['path']}"
+            path = post.get("path", "")
+            noted.add((path, post.get("body_sha256", "")))
+            if path.strip("/") != fact.body.door:
+                yield f"fact {fact.seq} came by {fact.body.door}, its recording by {path}"
     for one in history.posts:
         ours = one.path.startswith("/push/") or SIGNATURE.encode() in _spelt_out(one.body)
         if one.status == 200 and ours and (one.path, hashlib.sha256(one.body).hexdigest()) not in noted:

@@ -1,4 +1,4 @@
-"""Intervals hold through the whole pipe: a dozen smaller worlds with random truths, played and judged as real runs are.
+"""Intervals hold through the whole pipe: ten smaller worlds with random truths, played and judged as real runs are.
 
 A bound may be missed by three Monte-Carlo errors, not by more. The full measurement of 200 worlds is
 `python -m tests.pipe_calibration`; its figures stand in docs/calibration.md.
@@ -17,13 +17,14 @@ from tests.pipe_calibration import Held
 from vendors.sandbox.fate import long_run
 from vendors.sandbox.truth import read_truth
 
-WORLDS = 12
+WORLDS = 10
+SMALL = pipe_calibration.Size(per_carrier=84, templates=8, days=4)
 ERRORS = 3.0
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Held]:
-    return [one for index in range(WORLDS) for one in pipe_calibration.measure(index, per_carrier=96, templates=10)[0]]
+    return [one for index in range(WORLDS) for one in pipe_calibration.measure(index, SMALL)[0]]
 
 
 def test_intervals_cover_the_truths_of_worlds_they_know_nothing_of(found):
@@ -35,10 +36,10 @@ def test_intervals_cover_the_truths_of_worlds_they_know_nothing_of(found):
 
 def test_nearly_every_finding_has_an_interval_with_both_ends(found):
     counted = {name: [one.counts for one in found if one.measure == name] for name in pipe_calibration.MEASURES}
-    assert all(len(counts) >= WORLDS and np.mean(counts) >= 0.8 for counts in counted.values()), counted
+    assert all(len(counts) >= WORLDS and np.mean(counts) >= 0.95 for counts in counted.values()), counted
 
 
-@pytest.mark.parametrize("name", ["arrival.rate", "latency.p50", "review.time.p50"])
+@pytest.mark.parametrize("name", ["latency.p50", "review.time.p50"])
 def test_held_against_another_worlds_truth_the_same_intervals_fail(found, name):
     counted = [one for one in found if one.measure == name and one.counts]
     half = len(counted) // 2

@@ -91,7 +91,7 @@ def test_a_run_survives_a_crash_anywhere(seed, share, side, rest):
         resume(stage, survived)
 
 
-@settings(AS_FIXED, max_examples=8)
+@settings(AS_FIXED, max_examples=6)
 @given(seed=st.integers(0, 2), share=st.floats(0, 1), side=st.sampled_from(SIDES))
 def test_a_run_with_every_scenario_survives_a_crash_anywhere(seed, share, side):
     _, commits = whole(RICH, seed)
@@ -295,3 +295,12 @@ def test_slots_missed_while_the_harness_was_down_are_skipped_and_not_sent_in_a_b
     assert all(history.cases[str(fact.case_id)].due < back_at for fact in skipped)
     assert not {(str(fact.case_id), 0) for fact in skipped} & intents(history).keys()
     assert [fact.body.because for fact in history.facts if isinstance(fact.body, RunEnded)] == ["done"]
+
+
+@pytest.mark.xfail(strict=True, reason="no warning of the result counts slots that were planned and skipped yet (I9)")
+def test_skipped_slots_are_told_in_the_result(tmp_path):
+    stage = Stage(tmp_path, TROUBLE, 5)
+    resume(stage, crash(stage, 40, "after", rest=3 * 3600))
+    skipped = sum(isinstance(fact.body, Braked) for fact in stage.facts())
+    told = [note for note in stage.result().warnings if "skipped" in note.id or "not_sent" in note.id]
+    assert skipped and sum(int(note.values["n"]) for note in told) == skipped

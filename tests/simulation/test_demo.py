@@ -127,18 +127,14 @@ def test_the_outage_is_named_with_its_hour_and_its_carrier(demo):
     began, ended = _named(worst)
     edge = timedelta(minutes=20)  # the last message before it and the first one after it bound it no closer
     assert DEAD_FROM - edge <= began < ended <= DEAD_UNTIL + edge
-    assert ended - began >= timedelta(hours=1)
+    assert ended - began >= timedelta(hours=2, minutes=30)
     assert worst.missed == worst.sent >= 10 and worst.evidence
 
 
-def test_no_other_outage_comes_near_it_in_size(demo):
-    spans = [
-        (outage.missed, outage.vendor)
-        for outage in demo.result.outages
-        if not (outage.vendor == BROKEN and DEAD_FROM <= _named(outage)[0] <= DEAD_UNTIL)
-    ]
-    assert all(missed <= 5 for missed, _ in spans), spans
-    assert not [one for one in demo.result.outages if one.vendor == HONEST]
+def test_nobody_else_is_said_to_have_been_down(demo):
+    others = [one for one in demo.result.outages if one.vendor != BROKEN]
+    assert not [one for one in others if one.missed > 5], "three misses by chance may look like one, a dozen do not"
+    assert not [one for one in others if one.vendor == HONEST]
 
 
 def test_the_expired_licence_keeps_a_vendor_out_of_the_ranking(demo):
@@ -160,7 +156,7 @@ def test_who_ignores_opting_out_is_found_and_who_heeds_it_is_not_accused(demo):
     assert "opt_out.honoured" in weak
 
 
-def test_arrival_and_median_time_of_every_vendor_and_carrier_are_within_their_intervals(demo):
+def test_the_arrival_rate_of_every_vendor_and_carrier_is_within_its_interval(demo):
     missed = []
     for vendor in (HONEST, FAKES, BROKEN, EXPIRED):
         truth = truth_of(vendor)

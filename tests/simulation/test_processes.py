@@ -44,7 +44,6 @@ PATIENCE = 60.0  # seconds for anything that is waited for
 QUICK = (
     VENDORS[: VENDORS.index("  third:")]
     .replace("share: 0.3", "share: 0.5")
-    .replace("price:", "options: {caps: lifted}\n    price:")
     .replace("arrival: 0.98", "arrival: 1")
     .replace("arrival: 0.9\n", "arrival: 1\n")
     .replace("latency: {median: 3, sigma: 0.4}", "latency: {median: 0.4, sigma: 0.3}")

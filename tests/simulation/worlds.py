@@ -6,15 +6,16 @@ A stage keeps the world and the folder; every `play` is one life of the harness.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from harness.config import load_evaluation
+from harness.config import Evaluation, load_evaluation
 from harness.content import shipped_texts
 from harness.domain import BEIJING, Purpose
 from harness.facts import Fact
@@ -24,11 +25,12 @@ from harness.ledger.sqlite import SqliteLedger
 from harness.run.house import House
 from harness.run.play import Played, play_in_memory, virtual_epoch
 from vendors.sandbox.starter import write_files
-from vendors.sandbox.truth import read_truth
+from vendors.sandbox.truth import WorldTruth, read_truth
 from vendors.sandbox.world import World
 
 BEGINS = datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING)
 
+# Without caps: a vendor that refuses the same text twice would hide that it was sent twice.
 VENDORS = """
   honest:
     wire: alibaba
@@ -43,6 +45,7 @@ VENDORS = """
     receipts: {missing: 0.02, delay: {median: 2, sigma: 0.4}}
     review: {minutes: {median: 40, sigma: 0.3}, recall: 1, feedback: 1}
     senders: "106900110011"
+    options: {caps: lifted}
     HONEST_FAULTS
   cheap:
     wire: yunpian
@@ -57,6 +60,7 @@ VENDORS = """
     receipts: {kind: share, share: 0.3, kept_back: 1, delay: {median: 4, sigma: 0.5}}
     review: {minutes: {median: 25, sigma: 0.5}, recall: 0.6, feedback: 0.5}
     senders: "1065750022"
+    options: {caps: lifted}
     CHEAP_FAULTS
   third:
     wire: tencent
@@ -71,6 +75,7 @@ VENDORS = """
     receipts: {missing: 0.02, delay: {median: 2, sigma: 0.5}}
     review: {minutes: {median: 60, sigma: 0.5}, recall: 0.9, feedback: 0.6}
     senders: "106900330033"
+    options: {caps: lifted}
     THIRD_FAULTS
 """
 
@@ -165,14 +170,13 @@ class Stage:
         self.posts: list[Post] = []
         self.lives = 0
         self.played: Played | None = None
-        truth = read_truth(self.scene.truth(), "simulation.yaml")
-        self.world = World(truth, seed=self.seed, epoch=virtual_epoch(BEGINS))
+        self.world = World(_truth(scene), seed=self.seed, epoch=virtual_epoch(BEGINS))
         settings = f"{self.scene.settings}\nseed: {self.seed}"
         self.started = write_files(self.world, filed_texts(), scenarios=self.scene.scenarios, settings=settings)
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.started.files.items():
             (self.folder / name).write_text(text, encoding="utf-8")
-        self.evaluation = load_evaluation(self.folder / "evaluation.yaml", self.started.environment)
+        self.evaluation = _evaluation(scene, seed, self.folder, self.started.environment)
         overhear(self.world, self.posts)
 
     def __repr__(self) -> str:
@@ -247,6 +251,21 @@ class Stage:
     @property
     def secrets(self) -> frozenset[str]:
         return frozenset(value for value in self.started.environment.values())
+
+
+@cache
+def _truth(scene: Scene) -> WorldTruth:
+    return read_truth(scene.truth(), "simulation.yaml")
+
+
+_EVALUATIONS: dict[tuple[Scene, int], Evaluation] = {}
+
+
+def _evaluation(scene: Scene, seed: int, folder: Path, environment: Mapping[str, str]) -> Evaluation:
+    """Read once: reading YAML takes longer than playing the run."""
+    if (scene, seed) not in _EVALUATIONS:
+        _EVALUATIONS[scene, seed] = load_evaluation(folder / "evaluation.yaml", environment)
+    return _EVALUATIONS[scene, seed]
 
 
 def result_of(facts: list[Fact], path: Path | None = None) -> Result:
