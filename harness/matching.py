@@ -15,6 +15,7 @@ from harness.facts import (
     Fact,
     InboundReceived,
     QuestionAnswered,
+    QuestionAsked,
     Reply,
     ReportReceived,
     ReviewDecisionReceived,
@@ -73,7 +74,7 @@ class Matcher:
                 self._by_ticket[vendor, ticket.subject, ticket.id] = fact.case_id
                 if ticket.name:
                     self._by_ticket[vendor, ticket.subject, ticket.name] = fact.case_id
-            case QuestionAnswered(question=Reply()) if fact.case_id:
+            case QuestionAsked(question=Reply()) | QuestionAnswered(question=Reply()) if fact.case_id:
                 case = self.cases[fact.case_id]
                 if case.recipient is not None:
                     self._replying[case.vendor, case.recipient] = fact.case_id

@@ -21,6 +21,11 @@ def md5_hex(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+def sha1_hex(data: bytes) -> str:
+    """SHA-1 in lower-case hex; for vendors that have nothing better."""
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA256 (RFC 2104)."""
     return hmac.new(key, data, hashlib.sha256).digest()

@@ -120,6 +120,7 @@ class Evidence:
       sent_at (written, else intended), arrived_at (our clock), clock (handset | received | interval), clock_bound (s),
       clock_grain (s, by which a stamp in whole seconds may be off either way, apart from the bound)
       watch: arrived | missing | void (phone down) | unknown (nobody could tell) | "" (not to a handset, or not taken)
+      tells: a missing message would show too, by the phone's signs of life or because its inbox can be asked
     reviews: case_id, vendor, subject, fault, family, submitted_at, refused_at, decided_at, not_before, looked_at,
       verdict, reason, claimed_at, closed_at
     probes: case_id, vendor, what, taken, detail, at
@@ -618,6 +619,8 @@ class _Messages:
         frame["alive"] = pd.Series(self._alive(frame), dtype=object)
         self._times(frame)
         frame["watch"] = pd.Series(self._watch(frame), dtype=object)
+        asked = frame["searched"].notna().groupby(frame["phone"]).transform("any")
+        frame["tells"] = ((frame["alive"] == True) | asked).to_numpy()  # noqa: E712
         return frame.copy()  # in few blocks of memory: slicing it is half as dear
 
     @staticmethod

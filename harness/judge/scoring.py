@@ -859,6 +859,9 @@ def _vendor_warnings(vendor: str, view: View) -> Iterator[Note]:
     sent = view.messages[view.messages["outcome"].isin(("accepted", "refused", "in_doubt")).to_numpy()]
     if doubt := int((sent["outcome"] == "in_doubt").sum()):
         yield Note(id="warning.in_doubt", values=values | {"n": doubt, "of_share": doubt / len(sent)})
+    braked = view.messages["because"].astype(str).str.startswith("braked:").to_numpy()
+    if skipped := int((braked & (view.messages["outcome"] == "not_sent").to_numpy()).sum()):
+        yield Note(id="warning.skipped_slots", values=values | {"n": skipped, "of_share": skipped / len(view.messages)})
     lags = view.traffic["lag"].dropna().to_numpy()
     waits = view.traffic["wait"].dropna().to_numpy()
     if lags.size and waits.size and (lag := float(np.quantile(lags, 0.95))) > max(0.1, float(np.median(waits))):

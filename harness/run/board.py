@@ -92,7 +92,6 @@ class Sent:
     failed: str | None = None  # trouble kind, when nothing was taken and nothing will be
     reports: tuple[ReportReceived, ...] = ()
     sightings: tuple[SightingReceived, ...] = ()
-    searched: bool | None = None  # whether the phone's inbox holds it; None: not asked, or could not be asked
 
     @property
     def is_answered(self) -> bool:

@@ -297,7 +297,6 @@ def test_slots_missed_while_the_harness_was_down_are_skipped_and_not_sent_in_a_b
     assert [fact.body.because for fact in history.facts if isinstance(fact.body, RunEnded)] == ["done"]
 
 
-@pytest.mark.xfail(strict=True, reason="no warning of the result counts slots that were planned and skipped yet (I9)")
 def test_skipped_slots_are_told_in_the_result(tmp_path):
     stage = Stage(tmp_path, TROUBLE, 5)
     resume(stage, crash(stage, 40, "after", rest=3 * 3600))

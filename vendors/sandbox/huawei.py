@@ -168,6 +168,8 @@ class Counterpart:
         self._key = credential(door.credentials, "app_key")
         self._secret = credential(door.credentials, "app_secret")
         self._sender = credential(door.credentials, "sender", "channel", "from")
+        if not self._sender.isdecimal():
+            raise ValueError(f"{door.label}: the credential sender is a channel number, all digits")
         self._sent = Tally(door.memory, "sent", keep=_DAY)
         # A report with a statusCallback goes alone; those without may share a push, each part counting as one.
         self.push_batch = int(door.options.get("push_batch", "1"))

@@ -224,8 +224,13 @@ def corrected(view: View) -> Told | NotEnough:
 
 
 def claimed_and_watched(view: View) -> tuple[pd.DataFrame, Bools]:
-    """Messages claimed as delivered whose phone was alive, and which of them the phone never saw."""
-    frame = view.watched[_mask(view.watched, "report_state", "delivered")]
+    """Messages claimed as delivered whose phone was alive, and which of them the phone never saw.
+
+    Only phones that would show a missing message count: one that is heard of only when something arrives would add
+    true claims and no false ones.
+    """
+    tells = view.watched["tells"].to_numpy().astype(bool)
+    frame = view.watched[_mask(view.watched, "report_state", "delivered") & tells]
     return frame, _mask(frame, "watch", "missing") & frame["seen_at"].isna().to_numpy()
 
 
