@@ -752,19 +752,7 @@ def _save(result: Result, folder: Path, languages: Iterable[str]) -> list[Path]:
 
 
 def _print_verdict(result: Result, words: Words) -> None:
-    """The verdict table: one line a vendor, best first."""
-    cards = sorted(result.scorecards, key=lambda one: (one.group is None, one.group or 0, -(one.overall or 0.0)))
-    for card in cards:
-        name = result.vendors[card.vendor].name.get(words.language, card.vendor)
-        place = str(card.group) if card.group is not None else "×"
-        mark = f"{card.overall:5.1f}" if card.overall is not None else "    ?"
-        band = f"[{card.low:.0f}–{card.high:.0f}]"
-        print(
-            f"{place} {card.vendor:<10} {mark} {band:<9} {name}: {words.sentence(card.verdict.id, card.verdict.values)}"
-        )
-    for gate in result.gates:
-        if gate.verdict == "fail":
-            print(words("cli.gate.failed", vendor=gate.vendor, gate=words.sentence(gate.text, {})))
+    print(registry.renderer("verdict")(result, words).decode(), end="")
 
 
 def _code_of(result: Result) -> int:

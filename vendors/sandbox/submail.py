@@ -69,6 +69,7 @@ _LONGEST_TAG: Final = 32
 _MOST_NUMBERS: Final = 10_000
 _MOST_MULTI: Final = 200  # fifty are advised; the most any source speaks of
 _MOST_DAYS: Final = 400
+_FILED_AT: Final = 1_640_995_200  # 2022-01-01: what an account has from the start was filed before any world begins
 _MOST_AMBIGUOUS: Final = 6  # variables of a template up to which every way to match it is tried
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _UNKNOWN_PLACE: Final = "UNKOWN"  # their own spelling, of places nobody knows: the sandbox knows none
@@ -450,8 +451,8 @@ class Counterpart:
                 "sms_title": "",
                 "sms_signature": f"【{name}】",
                 "sms_content": re.sub(r"\{(\w+)\}", r"@var(\1)", filed.text),
-                "add_date": 0,
-                "edit_date": 0,
+                "add_date": _FILED_AT,
+                "edit_date": _FILED_AT,
                 "template_status": "2" if filed.approved else "3",
                 "template_status_description": _STATUS_WORDS["2" if filed.approved else "3"],
             }
