@@ -403,7 +403,8 @@ class Vendor:
             return False
         key, secret = self._account.secret("push_key"), self._account.secret("push_secret")
         digest = payload(request.headers, request.body)
-        whole = canonical_request(request.method, request.path, request.query, headers, digest)
+        query = "&".join(sorted(request.query.split("&")))
+        whole = canonical_request(request.method, request.path, query, headers, digest)
         ours = authorization(key, secret, headers, whole).rpartition("=")[2]
         return signing.matches(ours, found[3]) and found[1] == key
 

@@ -432,5 +432,5 @@ def _form(body: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = dict(reading.form(body))
     for name in ("rpts", "mos"):
         if raw := re.search(rf"(?:^|&){name}=(\s*\[[^&]*)", body.decode()):
-            fields[name] = raw[1].replace("+", " ")
+            fields[name] = raw[1]
     return fields

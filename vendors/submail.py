@@ -523,9 +523,8 @@ def _events(request: PushRequest) -> list[Any]:
         return [reading.form(request.query)]
     if len(body) > reading.PUSH_LIMIT:
         raise ValueError(f"longer than {reading.PUSH_LIMIT} bytes")
-    if body.lstrip()[:1] in (b"{", b"["):
-        told = reading.parse(body)
-        return told if isinstance(told, list) else [told]
+    if body.lstrip()[:1] == b"{":
+        return [reading.parse(body)]
     if kind.startswith("multipart/form-data"):
         return [_multipart(kind, body)]
     return [reading.form(body)]
