@@ -23,6 +23,7 @@ demo: ## the demo, into smsbench-demo/
 
 calibrate: ## all calibration goals at full size; writes docs/calibration.md
 	$(PY) -m tests.calibration --write
+	$(PY) -m tests.pipe_calibration --write
 
 benchmark: ## ratios, bounded in time
 	for one in tests/benchmarks/bench_*.py; do $(PY) -m tests.benchmarks.$$(basename $$one .py); done

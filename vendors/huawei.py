@@ -126,6 +126,7 @@ BULK_LIMIT: Final = 500  # numbers; and the whole request is at most 64 KiB
 _BULK_BYTES: Final = 64 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+_SIGNATURES: Final = 100  # of one list; an account has at most 200
 _SKEW: Final = timedelta(minutes=15)
 _DONE: Final = "000000"
 _SEE_STATUS: Final = "E000510"
@@ -268,7 +269,7 @@ class Vendor:
             "push_auth": "none",  # or aksk, when 推送AK/SK is switched on in the console
             "management": "",  # base URL for templates and signatures, if it is not told by the endpoint's name
             "app_id": "",  # the rest is needed to file templates or signatures
-            "sign_id": "",
+            "sign_id": "",  # looked up by the signature's name, if it is not told
             "signature_source": "0",
             "qualification_id": "",
             "file_id": "",
@@ -356,13 +357,14 @@ class Vendor:
         return _decision(reply, Subject.SIGNATURE, ticket, "status", _SIGNATURE_VERDICTS)
 
     def submit_template(self, draft: ReviewDraft) -> Flow[Ticket | Refused]:
+        app, sign = self._needed("app_id"), (yield from self._sign_id(draft.signature or self._account.signature))
         names = variables(draft.text)
         kind = _VARIABLES.get(draft.purpose, "TEXT")
         positions = {name: f"${{{place}}}" for place, name in enumerate(names, start=1)}
         fields: dict[str, object] = {
-            "app_id": self._needed("app_id"),
+            "app_id": app,
             "region": "cn",
-            "sign_id": self._needed("sign_id"),
+            "sign_id": sign,
             "template_name": draft.name,
             "template_content": fill(draft.text, positions),
             "template_type": _KINDS[draft.purpose],
@@ -376,6 +378,19 @@ class Vendor:
             fields["template_desc"] = draft.remark
         reply = yield self._manage("POST", "templates", fields)
         return _ticket(reply, Subject.TEMPLATE, draft.name)
+
+    def _sign_id(self, name: str) -> Flow[str]:
+        """The vendor's id of a filed signature: the account's option, or looked up by the signature's name."""
+        if self._options["sign_id"]:
+            return self._options["sign_id"]
+        reply = yield self._manage("GET", "signatures", query=f"limit={_SIGNATURES}&offset=0")
+        body, code = _answer(reply)
+        if code != _DONE:
+            raise reading.denied(code, _words(body), REASONS)
+        for item in reading.rows(body, "results"):
+            if isinstance(item, dict) and reading.text(item, "signature_name") == name:
+                return reading.identifier(item, "id")
+        raise reading.not_sent("the signature is none of the account's: name its id in the option sign_id")
 
     def query_template(self, ticket: str) -> Flow[ReviewDecision | None]:
         reply = yield self._manage("GET", f"templates/{signing.percent(ticket)}")
@@ -432,35 +447,36 @@ class Vendor:
                 created = f"{self._tools.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
                 headers |= wsse(key, secret, self._tools.nonce(), created, self._options["wsse_digest"])
             case "aksk":
-                headers = self._signed("POST", path, headers, body, key, secret)
+                headers = self._signed("POST", url, headers, body, key, secret)
             case other:
                 raise reading.not_sent(f"option auth is {other!r}, neither wsse nor aksk")
         return httpx.Request("POST", url, headers=headers, content=body)
 
-    def _manage(self, method: str, what: str, fields: Mapping[str, object] | None = None) -> httpx.Request:
+    def _manage(
+        self, method: str, what: str, fields: Mapping[str, object] | None = None, *, query: str = ""
+    ) -> httpx.Request:
         """A request about templates or signatures, signed with the key pair of IAM."""
         for name in ("access_key", "secret_key", "project_id"):
             if name not in self._account.credentials:
                 raise reading.not_sent(f"templates and signatures need the credential {name}")
         project = self._account.secret("project_id")
-        url = self._management.copy_with(raw_path=f"/v2/{signing.percent(project)}/msgsms/{what}".encode("ascii"))
+        path = f"/v2/{signing.percent(project)}/msgsms/{what}{f'?{query}' if query else ''}"
+        url = self._management.copy_with(raw_path=path.encode("ascii"))
         body = b"" if fields is None else json.dumps(fields).encode("ascii")
         headers = {"host": url.netloc.decode("ascii"), "x-project-id": project}
         if fields is not None:
             headers["content-type"] = "application/json"
         key, secret = self._account.secret("access_key"), self._account.secret("secret_key")
-        return httpx.Request(
-            method, url, headers=self._signed(method, url.path, headers, body, key, secret), content=body
-        )
+        return httpx.Request(method, url, headers=self._signed(method, url, headers, body, key, secret), content=body)
 
     def _signed(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, key: str, secret: str
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes, key: str, secret: str
     ) -> dict[str, str]:
         """The headers, all of them signed; the body of a form is not, as in the vendor's own client."""
         whole = {**headers, "x-sdk-date": f"{self._tools.now().astimezone(UTC):%Y%m%dT%H%M%SZ}"}
         if whole.get("content-type") == _FORM:
             whole["x-sdk-content-sha256"] = _UNSIGNED
-        request = canonical_request(method, path, "", whole, payload(whole, body))
+        request = canonical_request(method, url.path, url.query.decode("ascii"), whole, payload(whole, body))
         return {**whole, "authorization": authorization(key, secret, whole, request)}
 
 
@@ -471,7 +487,7 @@ def _answer(reply: httpx.Response) -> tuple[dict[str, Any], str]:
     """The body and its code, which the interface for templates calls error_code and leaves out if all is well."""
     body = read_object(reply)
     code = reading.text(body, "code") or reading.text(body, "error_code")
-    if (reply.is_error and code in ("", _DONE)) or (not code and "id" not in body):
+    if (reply.is_error and code in ("", _DONE)) or (not code and not body.keys() & {"id", "results"}):
         raise _by_status(reply, body) or Unintelligible(
             f"HTTP {reply.status_code}: neither a result nor a readable no", body=reply.content
         )

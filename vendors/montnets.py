@@ -397,7 +397,7 @@ class _Envelope:
 
     def acknowledgement(self, result: int) -> Acknowledgement:
         """The answer under the push's own number; anything but 0 is a no."""
-        number = int(self.seqid) if re.fullmatch(r"-?[0-9]{1,18}", self.seqid) else 0
+        number = int(self.seqid) if re.fullmatch(r"-?[0-9]{1,19}", self.seqid) else 0
         command = "MO_RESP" if self.command == "MO_REQ" else "RPT_RESP"
         body = _compact({"cmd": command, "seqid": number, "result": result}).encode()
         return Acknowledgement(status=200 if result == 0 else 400, body=body)

@@ -121,7 +121,8 @@ class Evidence:
       clock_grain (s, by which a stamp in whole seconds may be off either way, apart from the bound)
       watch: arrived | missing | void (phone down) | unknown (nobody could tell) | "" (not to a handset, or not taken)
       tells: a missing message would show too, by the phone's signs of life or because its inbox can be asked
-    reviews: case_id, vendor, subject, fault, family, submitted_at, refused_at, decided_at, not_before, looked_at,
+    reviews: case_id, vendor, subject, fault, family, submitted_at, refused_at, decided_at, not_before (the last look
+      that found it open, where the decision was asked for and not pushed), looked_at,
       verdict, reason, claimed_at, closed_at
     probes: case_id, vendor, what, taken, detail, at
     records: case_id, vendor, age_days, at, found, records, fields, state
@@ -464,6 +465,8 @@ class _Fold:
             self._orphan("decision", body.vendor, fact, body.decision.ticket or body.decision.name)
             return
         self._decide(review, body.decision, fact.at.timestamp())
+        if review.decided_at == fact.at.timestamp():
+            review.not_before = None  # pushed when it was made, so nothing is left open before it
 
     @staticmethod
     def _decide(review: _Review, decision: ReviewDecision, at: float) -> None:

@@ -54,6 +54,7 @@ class Floors:
     handset: float = 0.05
     block: float = 0.01
     panel_block: float = 0.02
+    df: float = 20.0  # how well the population's floors are known, as if learned from 21 handsets
 
 
 FLOORS: Final = Floors()
@@ -209,11 +210,19 @@ class EffectiveWilson(NamedTuple):
 
 
 def effective_wilson(
-    share: float, variance: float, *, n: int, df: float = inf, least_deff: float = 1.0, level: float = LEVEL
+    share: float,
+    variance: float,
+    *,
+    n: int,
+    df: float = inf,
+    least_deff: float = 1.0,
+    least_df: float | None = None,
+    level: float = LEVEL,
 ) -> EffectiveWilson:
     """Turn any estimated share with its variance into Wilson's interval on the effective n (§1.3, last step).
 
-    n_eff = n / deff · (z / t_df)², deff = max(variance / (p(1-p)/n), least_deff, 1).
+    n_eff = n / max(variance / (p(1-p)/n) · (t_df / z)², least_deff · (t_least_df / z)²). The floor has degrees of
+    freedom of its own: it is an assumption, not an estimate from as few handsets as there are; None: the same `df`.
 
     >>> effective_wilson(0.5, 0.005, n=100).n_eff
     50.0
@@ -222,8 +231,9 @@ def effective_wilson(
         raise ValueError(f"need a share, a variance, n and df > 0; got {share}, {variance}, {n}, {df}")
     z = _z(level)
     spread = share * (1 - share) / n
-    deff = max(variance / spread if spread > 0 else 1.0, least_deff, 1.0)
-    n_eff = n / deff * (z / _t(level, df)) ** 2
+    seen = max(variance / spread if spread > 0 else 1.0, 1.0) * (_t(level, df) / z) ** 2
+    floor = max(least_deff, 1.0) * (_t(level, df if least_df is None else least_df) / z) ** 2
+    n_eff = n / max(seen, floor)
     return EffectiveWilson(*_wilson(share, n_eff, z), n_eff)
 
 
@@ -628,7 +638,8 @@ def false_receipts(
     ratio = _mover_ratio(1 - g, Limits(1 - raw.high, 1 - raw.low), 1 - m, Limits(1 - app.high, 1 - app.low))
     handsets = None if handset is None else int(np.unique(np.asarray(handset)).size)
     return Estimate(
-        value=min(1.0, max(0.0, (g - m) / (1 - m))), low=max(0.0, 1 - ratio.high), high=min(1.0, 1 - ratio.low),
+        value=min(1.0, max(0.0, (g - m) / (1 - m))),
+        low=max(0.0, 1 - ratio.high), high=min(1.0, max(0.0, 1 - ratio.low)),
         n=unseens.size, n_eff=raw.n_eff, handsets=handsets, days=days, method="mover", scope=scope, level=level,
     )  # fmt: skip
 
@@ -1070,8 +1081,10 @@ def _settle(
     method: str,
 ) -> Estimate:
     """The last step of §1.3, shared by all estimators of a share."""
+    least_df: float | None = None
     match scope:
         case Scope.POPULATION:
+            least_df = floors.df
             variance = max(by_handset + by_block - by_message, by_handset, by_block)
             floor = 1 + (layout.per_handset - 1) * floors.handset + (layout.per_block - 1) * floors.block
             df: float = min(layout.handsets, layout.blocks) - 1
@@ -1079,7 +1092,9 @@ def _settle(
             variance, floor, df = by_block, 1 + (layout.per_block - 1) * floors.panel_block, layout.blocks - 1
         case _:
             variance, floor, df = 0.0, 1.0, inf
-    low, high, n_eff = effective_wilson(share, variance, n=layout.n, df=df, least_deff=floor, level=level)
+    low, high, n_eff = effective_wilson(
+        share, variance, n=layout.n, df=df, least_deff=floor, least_df=least_df, level=level
+    )
     return Estimate(
         value=share, low=low, high=high, n=layout.n, n_eff=n_eff, handsets=layout.handsets, days=days, method=method,
         scope=Scope.WINDOW if days is not None and days < 1 else scope, level=level,

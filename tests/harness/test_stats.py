@@ -136,8 +136,10 @@ def test_the_rate_follows_the_formula_of_the_specification():
     v_t = 5 / 4 * sum(e[b == k].sum() ** 2 for k in range(5)) / n**2
     v = max(v_h + v_t - (e**2).sum() / n**2, v_h, v_t)
     m_h, m_b = (sum((x == k).sum() ** 2 for k in range(6)) / n for x in (h, b))
-    deff = max(v / (p * (1 - p) / n), 1 + (m_h - 1) * 0.05 + (m_b - 1) * 0.01, 1)
-    n_eff = n / deff * (norm.ppf(0.975) / student.ppf(0.975, 4)) ** 2
+    z = norm.ppf(0.975)
+    seen = max(v / (p * (1 - p) / n), 1) * (student.ppf(0.975, 4) / z) ** 2
+    floor = (1 + (m_h - 1) * 0.05 + (m_b - 1) * 0.01) * (student.ppf(0.975, 20) / z) ** 2
+    n_eff = n / max(seen, floor)
     found = measured(stats.rate(y, h, b))
     assert (found.value, found.n_eff, found.n, found.handsets) == pytest.approx((p, n_eff, n, 6))
     assert (found.low, found.high) == pytest.approx(proportion_confint(p * n_eff, n_eff, method="wilson"))

@@ -12,7 +12,7 @@ import pytest
 
 from harness.capabilities import PushRefused
 from tests.vendors import samples
-from vendors import alibaba, signing, tencent, yunpian
+from vendors import alibaba, huawei, montnets, signing, submail, tencent, yunpian
 
 
 def _loose(text: str) -> str:
@@ -56,6 +56,23 @@ def _without_key(fields: Any, apikey: str) -> str:
     return signing.md5_hex(",".join(str(fields[name]) for name in sorted(fields) if name != "_sign").encode())
 
 
+def _unsorted_pairs(fields: Any, unsigned: Any = frozenset()) -> str:
+    return "&".join(f"{name}={value}" for name, value in fields.items() if name not in {"signature", "tag", *unsigned})
+
+
+def _tag_included(fields: Any, unsigned: Any = frozenset()) -> str:
+    return "&".join(f"{name}={fields[name]}" for name in sorted(fields) if name not in {"signature", *unsigned})
+
+
+def _encoded_pairs(fields: Any, unsigned: Any = frozenset()) -> str:
+    left_out = {"signature", "tag", *unsigned}
+    return "&".join(f"{name}={quote(fields[name])}" for name in sorted(fields) if name not in left_out)
+
+
+def _upper_md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest().upper()
+
+
 def _after(step: Callable[..., str], change: Callable[[str], str]) -> Callable[..., str]:
     return lambda *arguments: change(step(*arguments))
 
@@ -97,6 +114,57 @@ MUTATIONS: list[tuple[str, str, Any, str, Any]] = [
     ("yunpian", "the digest in capitals", signing, "md5_hex", lambda data: hashlib.md5(data).hexdigest().upper()),
     ("yunpian", "every digest matches", signing, "matches", lambda expected, given: True),
     ("yunpian", "texts of a bulk are encoded once only", yunpian, "quote_plus", lambda text: text),
+    ("huawei", "WSSE: the raw digest in place of its hex", huawei, "password_digest",
+     lambda nonce, created, secret, form, step=huawei.password_digest: step(nonce, created, secret, "raw")),
+    ("huawei", "WSSE: the hex in place of the raw digest", huawei, "password_digest",
+     lambda nonce, created, secret, form, step=huawei.password_digest: step(nonce, created, secret)),
+    ("huawei", "WSSE: nonce and time change places", huawei, "password_digest",
+     lambda nonce, created, *rest, step=huawei.password_digest: step(created, nonce, *rest)),
+    ("huawei", "WSSE: the secret is left out", huawei, "password_digest",
+     lambda nonce, created, secret, form, step=huawei.password_digest: step(nonce, created, "", form)),
+    ("huawei", "WSSE: hex instead of Base64", signing, "base64_text", bytes.hex),
+    ("huawei", "the digest is of another kind", signing, "sha256_hex", _sha1_hex),
+    ("huawei", "digests in capitals", signing, "sha256_hex", lambda data: hashlib.sha256(data).hexdigest().upper()),
+    ("huawei", "the HMAC's key and text change places", signing, "hmac_sha256", _swapped(signing.hmac_sha256)),
+    ("huawei", "the HMAC is of another kind", signing, "hmac_sha256", _sha512),
+    ("huawei", "the signed path ends without a stroke", huawei, "canonical_path", lambda path: path),
+    ("huawei", "headers end without a line end", huawei, "canonical_headers", _no_line_end),
+    ("huawei", "the host is not signed", huawei, "signed_names", _without_host),
+    ("huawei", "the body of a form is signed", huawei, "payload", lambda headers, body: signing.sha256_hex(body)),
+    ("huawei", "the body of JSON is not signed", huawei, "payload", lambda headers, body: "UNSIGNED-PAYLOAD"),
+    ("huawei", "the request is signed in small letters", huawei, "canonical_request",
+     _after(huawei.canonical_request, str.lower)),
+    ("huawei", "another verb is signed", huawei, "canonical_request",
+     lambda method, *rest, step=huawei.canonical_request: step("PUT", *rest)),
+    ("submail", "parameters are not sorted", submail, "string_to_sign", _unsorted_pairs),
+    ("submail", "the tag is signed", submail, "string_to_sign", _tag_included),
+    ("submail", "values are encoded before they are signed", submail, "string_to_sign", _encoded_pairs),
+    ("submail", "long parameters stay in the second version", submail, "string_to_sign",
+     lambda fields, unsigned=None, step=submail.string_to_sign: step(fields)),
+    ("submail", "id and key stand in front only", submail, "signature",
+     lambda appid, appkey, words, sign_type: signing.md5_hex(f"{appid}{appkey}{words}".encode())),
+    ("submail", "key and id change places", submail, "signature",
+     lambda appid, appkey, *rest, step=submail.signature: step(appkey, appid, *rest)),
+    ("submail", "MD5 is SHA1", signing, "md5_hex", _sha1_hex),
+    ("submail", "SHA1 is MD5", signing, "sha1_hex", signing.md5_hex),
+    ("submail", "the digest in capitals", signing, "md5_hex", _upper_md5),
+    ("submail", "hook: key and token change places", submail, "hook_signature",
+     lambda token, key, step=submail.hook_signature: step(key, token)),
+    ("submail", "hook: the key is left out", submail, "hook_signature",
+     lambda token, key: signing.md5_hex(token.encode())),
+    ("submail", "every digest matches", signing, "matches", lambda expected, given: True),
+    ("montnets", "the stamp is in UTC", montnets, "stamp", lambda moment: f"{moment:%m%d%H%M%S}"),
+    ("montnets", "the fixed string is left out", montnets, "_FIXED", ""),
+    ("montnets", "the account in small letters", montnets, "password",
+     lambda userid, secret, when, digest="md5": signing.md5_hex(f"{userid.lower()}00000000{secret}{when}".encode())),
+    ("montnets", "the stamp stands before the password", montnets, "password",
+     lambda userid, secret, when, digest="md5", step=montnets.password: step(userid, when, secret, digest)),
+    ("montnets", "the digest is of another kind", signing, "md5_hex", _sha1_hex),
+    ("montnets", "SHA256 is of another kind", signing, "sha256_hex", _sha1_hex),
+    ("montnets", "the digest in capitals", signing, "md5_hex", _upper_md5),
+    ("montnets", "every digest matches", signing, "matches", lambda expected, given: True),
+    ("montnets", "texts are not encoded within their field", montnets, "escaped", lambda text: text),
+    ("montnets", "spaces become plus signs", montnets, "escaped", quote_plus),
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -242,10 +241,3 @@ def test_one_unreadable_reply_does_not_hide_the_others() -> None:
     assert len(talk.answer(200, {"status": "success", "mo": [17, {}, row]}).outcome) == 1
     with pytest.raises(Unintelligible):
         play(make("submail").pull_inbound()).answer(200, {"status": "success", "mo": [17]})
-
-
-def test_a_message_is_not_changed_by_asking_for_another_endpoint() -> None:
-    one = message()
-    assert replace(one) == one
-    first = fields_of(play(make("submail", {"endpoint": "http://127.0.0.1:1"}).submit(one)).request)
-    assert first == fields_of(play(make("submail").submit(one)).request)
