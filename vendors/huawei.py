@@ -256,7 +256,7 @@ class Vendor:
             Capability.CHECKS_BLACKLIST: NotOffered("the blacklist is shown in the console only"),
             Capability.EDITS_BLACKLIST: NotOffered("a number is taken off the list by a request in the console only"),
         },
-        standing=Standing.DOCUMENTED,
+        standing=Standing.SANDBOXED,
         endpoint="https://smsapi.cn-north-4.myhuaweicloud.com",
         # 500 numbers a second are recommended; one number gets two codes a minute and 50 messages a day.
         pace=Pace(per_second=500, burst=50, same_number_seconds=30, per_number_per_day=50),

@@ -167,7 +167,7 @@ class Vendor:
             Capability.CHECKS_BLACKLIST: NotOffered("the interface document has no blacklist"),
             Capability.EDITS_BLACKLIST: NotOffered("the interface document has no blacklist"),
         },
-        standing=Standing.DOCUMENTED,
+        standing=Standing.SANDBOXED,
         # Every account is given an address of its own; this name leads nowhere.
         endpoint="https://montnets.invalid",
         # Neither a rate nor a cap is documented, but 100 connections at once.

@@ -214,7 +214,7 @@ class Vendor:
             Capability.CHECKS_CONTENT: NotOffered("no interface checks a text without sending it"),
             Capability.CHECKS_BLACKLIST: NotOffered("the opt-out list can be changed, but not asked"),
         },
-        standing=Standing.DOCUMENTED,
+        standing=Standing.SANDBOXED,
         endpoint="https://api-v4.mysubmail.com",
         # Neither a rate nor a cap is documented.
         pace=Pace(per_second=10, burst=10, same_number_seconds=60, per_number_per_day=10),

@@ -19,6 +19,9 @@ from vendors.sandbox.people import Person
 from vendors.sandbox.truth import read_truth
 from vendors.sandbox.world import World
 
+WRECKS: list[asyncio.Task[Any]] = []
+"""What a pulled plug left unfinished: kept, so that no collector finishes it at some later moment."""
+
 EPOCH = datetime(2026, 3, 2, 1, tzinfo=UTC)  # 09:00 in Beijing, a Monday
 
 
@@ -140,4 +143,5 @@ def play(
     try:
         loop.run_until_complete(both())
     finally:
+        WRECKS.extend(asyncio.all_tasks(loop))
         loop.close()
