@@ -41,6 +41,7 @@ READING_ORDER = (
     "judge.journeys",
     "judge.result",
     "judge.criteria",
+    "judge.picture",
     "judge.scoring",
     "cli",
 )
