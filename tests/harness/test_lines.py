@@ -410,7 +410,7 @@ def test_a_secret_never_gets_through(secret, around):
         return
     shown = Redactor(secrets=[secret]).text(f"{around}|{secret}|{quote(secret, safe='')}|{json.dumps(secret)}")
     kept = shown.split("|")
-    if "|" not in secret and "•" not in secret and not set(secret) & set(around):
+    if not set("|•") & set(secret + around) and not set(secret) & set(around):
         assert kept[1] == "•••"
         assert kept[2] == "•••"
 
