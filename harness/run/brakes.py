@@ -5,9 +5,10 @@ Consent, hours, per-recipient caps, spend limit, message limit. A brake delays a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -49,6 +50,7 @@ class _History:
     """What one phone was sent, as planned instants; every intent counts, for each may have left."""
 
     times: list[datetime] = field(default_factory=list)
+    by_day: Counter[date] = field(default_factory=Counter)  # Beijing days
     marketing: list[datetime] = field(default_factory=list)
 
 
@@ -92,6 +94,7 @@ class Brakes:
         if case.recipient is not None:
             history = self._history.setdefault(case.recipient, _History())
             history.times.append(intent.planned_at)
+            history.by_day[intent.planned_at.astimezone(BEIJING).date()] += 1
             if case.drafts[intent.leg].purpose is Purpose.MARKETING:
                 history.marketing.append(intent.planned_at)
 
@@ -123,8 +126,7 @@ class Brakes:
         if history is None:
             return None
         caps, today = self._evaluation.caps, now.astimezone(BEIJING).date()
-        sent_today = sum(at.astimezone(BEIJING).date() == today for at in history.times[-200:])
-        if sent_today >= (person.cap_per_day or caps.per_day):
+        if history.by_day[today] >= (person.cap_per_day or caps.per_day):
             return Stop("recipient_cap")
         if draft.purpose is Purpose.MARKETING and not person.tester:
             this_month = sum(now - at < MONTH for at in history.marketing)

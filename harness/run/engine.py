@@ -88,6 +88,8 @@ class Engine:
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: datetime | None = None
         self._order = 0
         self._open = 0
         self._stopping: str | None = None
@@ -120,6 +122,8 @@ class Engine:
             because = self._stopping or "done"
             await self._ledger.append(Entry(body=RunEnded(because=because), at=self._clock.now()))
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             for task in [*chores, *self._tasks]:
                 task.cancel()
             await asyncio.gather(*chores, *self._tasks, return_exceptions=True)
@@ -217,15 +221,22 @@ class Engine:
         if not self._agenda and not self._tasks and not self._listens:
             # Open cases, and nothing will ever wake them: a scenario's fault, told instead of hanging.
             raise RuntimeError(f"{self._open} cases are open and none waits for anything")
-        alarm = None
-        if self._agenda:
-            seconds = (self._agenda[0][0] - self._lead - self._clock.now()).total_seconds()
-            alarm = asyncio.get_running_loop().call_later(max(0.0, seconds), self._news.set)
-        try:
-            await self._news.wait()
-        finally:
-            if alarm is not None:
-                alarm.cancel()
+        self._set_alarm()
+        await self._news.wait()
+
+    def _set_alarm(self) -> None:
+        """See to it that we are woken for the agenda's first entry; an alarm set for an earlier one does as well."""
+        if not self._agenda or (self._alarm_at is not None and self._alarm_at <= self._agenda[0][0]):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._agenda[0][0]
+        seconds = (self._alarm_at - self._lead - self._clock.now()).total_seconds()
+        self._alarm = asyncio.get_running_loop().call_later(max(0.0, seconds), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = self._alarm_at = None
+        self._news.set()
 
     async def _drain(self) -> None:
         """Let what is on its way come to its end."""

@@ -115,12 +115,15 @@ def load_scenarios(evaluation: Evaluation) -> dict[str, Scenario]:
     return {name: registry.scenario(name) for name in evaluation.scenarios}
 
 
-def redactor_of(evaluation: Evaluation) -> Redactor:
-    """Knows every secret and number of the evaluation."""
+def redactor_of(evaluation: Evaluation, *, phones: bool = True) -> Redactor:
+    """Knows every secret and number of the evaluation; the phones' secrets only where phones speak.
+
+    No vendor is ever handed a phone's secret, and looking for a hundred of them in every exchange takes its time.
+    """
     values: list[str | Secret | None] = []
     for vendor in evaluation.vendors.values():
         values += vendor.credentials.values()
-    for forwarder in evaluation.forwarders.values():
+    for forwarder in evaluation.forwarders.values() if phones else ():
         values += (forwarder.secret, forwarder.password)
     return Redactor(
         secrets=[value.reveal() for value in values if isinstance(value, Secret)],
@@ -187,8 +190,9 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
     """Wire a run. Recipients come from the ledger: whoever was forgotten there gets nothing."""
     recipients = ledger.recipients()
     redactor, people = redactor_of(evaluation), people_of(evaluation, recipients, ledger)
+    of_vendors = redactor_of(evaluation, phones=False)
     lines = {
-        label: _line(evaluation, label, vendor, surroundings, redactor) for label, vendor in contest.vendors.items()
+        label: _line(evaluation, label, vendor, surroundings, of_vendors) for label, vendor in contest.vendors.items()
     }
     phones = Line(surroundings.transport, surroundings.clock, redactor, per_second=1000.0)
     askers = {
@@ -239,6 +243,7 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         forwarders=evaluation.forwarders,
         people=people,
         redactor=redactor,
+        of_vendors=of_vendors,
     )
     return House(engine=engine, inbox=inbox)
 

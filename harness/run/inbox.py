@@ -104,9 +104,12 @@ class Inbox:
         forwarders: Mapping[str, Forwarder],
         people: People,
         redactor: Redactor,
+        of_vendors: Redactor | None = None,
     ) -> None:
+        """`of_vendors`: what pushes are redacted with, if not with all that `redactor` knows."""
         self._ledger, self._clock = ledger, clock
         self._vendors, self._forwarders, self._people, self._redactor = vendors, forwarders, people, redactor
+        self._of_vendors = of_vendors or redactor
         self._used: OrderedDict[str, str] = OrderedDict()  # replay key → digest of the body it came with
         self._admin = Starlette(routes=[Route("/", self._welcome), Route("/health", self._health)])
 
@@ -200,13 +203,14 @@ class Inbox:
             "query": request.query,
             "headers": dict(request.headers),
         }
+        redactor = self._of_vendors if request.path.startswith("/push/") else self._redactor
         try:
             noted["body"] = request.body.decode()
         except UnicodeDecodeError:
             # Masked as Latin-1, so that a number in a wrongly encoded body does not get through either.
-            masked = self._redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
+            masked = redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
             noted["body_base64"] = base64.b64encode(masked).decode()
-        post = self._redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":")))
+        post = redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":")))
         # Past the redactor: one digest in a hundred holds eleven digits like a number's; a masked one proves nothing.
         return f'{{"body_sha256":"{hashlib.sha256(request.body).hexdigest()}",{post[1:]}'.encode()
 
