@@ -114,7 +114,8 @@ def pipe(messages: int) -> int:
             world,
             texts,
             scenarios=f"delivery: {{messages: {messages // 4}}}",
-            settings=f"begins: {begins}\nlasts: 7 days\nsilence: 24 h\nseed: 1\nmessage_limit: 100000\nspend_limit: 100000 CNY",
+            settings=f"begins: {begins}\nlasts: 7 days\nsilence: 24 h\nseed: 1\n"
+            "message_limit: 100000\nspend_limit: 100000 CNY",
         )
         for file, text in files.files.items():
             (folder / file).write_text(text, encoding="utf-8")

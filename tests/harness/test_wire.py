@@ -14,6 +14,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,7 @@ try:
 except ImportError:
     uvloop = None  # type: ignore[assignment]
 
+zipped = partial(gzip.compress, mtime=0)  # the same bytes whenever tests are collected
 LOOPS: list[Any] = [pytest.param(asyncio.SelectorEventLoop, id="stdlib")]
 if uvloop is not None:
     LOOPS.append(pytest.param(uvloop.new_event_loop, id="uvloop"))
@@ -217,7 +219,7 @@ def test_a_body_made_by_a_generator_is_sent_with_its_length(run):
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n", b"abc"),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n" + OK, b"OK"),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b"small", mtime=0),
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + zipped(b"small"),
             b"small",
         ),
         (
@@ -777,7 +779,7 @@ def chunked(body: bytes) -> bytes:
         b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 1\r\n\r\nx",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + gzip.compress(b"whole", mtime=0)[:15],
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + zipped(b"whole")[:15],
         b"HTTP/1.1 302 Found\r\nLocation: http://[::\r\nContent-Length: 0\r\n\r\n",
     ],
 )
@@ -814,7 +816,7 @@ PIECES = st.sampled_from(
         b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n",
         b"Content-Encoding: deflate\r\n", b"Connection: close\r\n", b"Connection: Upgrade\r\nUpgrade: x\r\n",
         b"Set-Cookie: a=b; expires=\xff\r\n", b"Content-Type: text/html; charset=\xfe\r\n", b"Location: //[\r\n",
-        b"Location: \xe5\xff\r\n", b"\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc", gzip.compress(b"abc", mtime=0),
+        b"Location: \xe5\xff\r\n", b"\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc", zipped(b"abc"),
         zlib.compress(b"abc"), b" folded\r\n", b": \r\n", b"\0", b"\n",
     ]
 )  # fmt: skip
