@@ -370,8 +370,6 @@ class Wire(httpx.AsyncBaseTransport):
     Raises (from `handle_async_request`): WireError and nothing else.
     """
 
-    ends_by_itself = True  # no request outlives its own deadline here: the line needs none beside it
-
     def __init__(
         self,
         *,

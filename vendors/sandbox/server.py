@@ -72,8 +72,6 @@ class WorldTransport(httpx.AsyncBaseTransport):
     NoConnection and Silence, both with `written`.
     """
 
-    ends_by_itself = True  # no request outlives its own deadline here: the line needs none beside it
-
     def __init__(self, world: World) -> None:
         self._world = world
 
