@@ -66,17 +66,6 @@ def from_plain(kind: Callable[..., T], value: object) -> T:
     return result
 
 
-def problems(kind: Callable[..., object], value: object) -> list[tuple[tuple[str, ...], str, object]]:
-    """What is wrong with plain values, if they are to become a `kind`: path, message, and the value found."""
-    try:
-        _adapter(kind).validate_python(value)
-    except ValidationError as error:
-        return [
-            (tuple(map(str, item["loc"])), item["msg"], item.get("input")) for item in error.errors(include_url=False)
-        ]
-    return []
-
-
 def canonical_json(value: object) -> bytes:
     """JSON with sorted keys and no spaces: for digests of plain values."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

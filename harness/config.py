@@ -114,7 +114,6 @@ class Evaluation:
     report_horizon: timedelta
     silence: timedelta
     pull_every: timedelta
-    numbers_kept: timedelta
     inbox: Inbox
     criteria: Located | None  # None: the standard ones
     gates: tuple[str, ...]
@@ -366,7 +365,6 @@ class _Loader:
             report_horizon=top.parsed("report_horizon", span, timedelta(hours=1)),
             silence=top.parsed("silence", span, timedelta(minutes=4)),
             pull_every=top.parsed("pull_every", span, timedelta(seconds=30)),
-            numbers_kept=top.parsed("numbers_kept", span, timedelta(days=180)),
             inbox=self._inbox(top.section("inbox")),
             criteria=self._criteria(top),
             gates=self._gates(top),

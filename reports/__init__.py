@@ -1,0 +1,1 @@
+"""Clothings of the result document: HTML, scorecards, JUnit, CSV, the verdict for a terminal."""

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import codec
-from harness.codec import canonical_json, decode_body, encode_body, from_plain, problems, schema_of, to_plain
+from harness.codec import canonical_json, decode_body, encode_body, from_plain, schema_of, to_plain
 from harness.domain import Money, Recipient
 from harness.facts import CaseClosed, FactBody
 from tests.harness.given import recipient
@@ -118,9 +118,6 @@ def test_what_is_wrong_is_told_with_its_path():
     with pytest.raises(ValueError, match=r"amount: .*currency: ") as caught:
         from_plain(Money, {"amount": "lots", "currency": 7})
     assert "pydantic.dev" not in str(caught.value)
-    found = problems(Money, {"amount": "lots"})
-    assert [(path, value) for path, _, value in found] == [(("amount",), "lots")]
-    assert problems(Money, {"amount": "1.5"}) == []
 
 
 @given(st.dictionaries(TEXT, PLAIN, max_size=4))
