@@ -31,10 +31,8 @@ benchmark: ## ratios, bounded in time
 schema: ## rewrite reports/schema/ from the result document
 	$(PY) -m reports.schema_file
 
-vendor: ## make vendor id=acme: the three things a new vendor needs
-	@test -n "$(id)" || (echo "make vendor id=acme" && exit 2)
-	mkdir -p tests/vendors/fixtures/$(id)
-	@echo "Fill vendors/$(id).py, vendors/sandbox/$(id).py and tests/vendors/fixtures/$(id)/ as vendors/README.md says."
+vendor: ## make vendor id=acme: writes what a new vendor needs, to be filled
+	@$(PY) -m tests.vendors.newcomer $(id)
 
 pins: ## rewrite requirements/*.txt (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra speed -o requirements/core.txt -q

@@ -11,6 +11,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
 
+import httpx
+
 from harness.domain import (
     Balance,
     ContentVerdict,
@@ -156,6 +158,28 @@ def capabilities_of(vendor: object) -> frozenset[Capability]:
     return frozenset(capability for capability, protocol in PROTOCOLS.items() if isinstance(vendor, protocol))
 
 
+# --- what a flow says of its requests --------------------------------------------------------------------------------
+
+HARMLESS: Final = "harmless"
+SPACED: Final = "spaced"
+
+
+def harmless(request: httpx.Request) -> httpx.Request:
+    """Mark a request that changes nothing at the vendor: a token or its clock fetched before the real request.
+
+    When it is lost or throttled, nothing was sent: the flow is begun again, and if that fails too, it surely failed.
+    """
+    request.extensions[HARMLESS] = True
+    return request
+
+
+def spaced(request: httpx.Request, pace: Pace, kind: str) -> httpx.Request:
+    """Mark a request of a kind that the vendor wants apart: at least `pace.apart[kind]` seconds between two of them."""
+    if kind in pace.apart:
+        request.extensions[SPACED] = (kind, pace.apart[kind])
+    return request
+
+
 # --- pushes: the vendor calls us -------------------------------------------------------------------------------------
 
 
@@ -169,6 +193,7 @@ class PushRequest:
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     received_at: datetime
+    remote: str | None = None  # the address it came from; None where there was no socket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +207,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """What a vendor's push says, and how to acknowledge it. `unread` counts items that could not be understood."""
+    """What a vendor's push says, and how to acknowledge it. `unread` counts items that could not be understood.
+
+    A push that says nothing, such as the check of a URL that wants a word echoed, changes nothing and needs no proof.
+    """
 
     acknowledgement: Acknowledgement
     reports: tuple[StatusReport, ...] = ()
@@ -190,6 +218,7 @@ class Push:
     decisions: tuple[ReviewDecision, ...] = ()
     unread: int = 0
     authenticated: bool = False  # True: the push proved that it comes from the vendor
+    once: str | None = None  # a token or nonce whose signature does not cover the body: no other body may bear it
 
 
 class PushRefused(Exception):
@@ -210,6 +239,7 @@ class Account:
     label: str  # the name in the evaluation, e.g. "ali-main"
     credentials: Mapping[str, str | Secret]  # by Credential.name
     endpoint: str | None = None  # base URL; None: the vendor's own
+    endpoints: Mapping[str, str] = field(default_factory=dict)  # further hosts by name, as in Manifest.endpoints
     signature: str = ""  # our filed signature, without brackets
     options: Mapping[str, str] = field(default_factory=dict)
     push_url: str | None = None  # where this account's pushes reach us, when the vendor takes it per call
@@ -273,6 +303,7 @@ class Mapped:
     reason: Any  # harness.domain.Reason
     confidence: str = "documented"  # documented | copied | inferred
     note: str = ""
+    source: str = ""  # where the line was read; empty: in the manifest's documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +314,7 @@ class Pace:
     burst: int = 1
     same_number_seconds: int = 60  # least time between two messages to one number
     per_number_per_day: int = 10
+    apart: Mapping[str, float] = field(default_factory=dict)  # kind of request → least seconds between two: `spaced`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,10 +325,12 @@ class Manifest:
     documents: tuple[Document, ...]
     absent: Mapping[Capability, NotOffered | NotYetWritten]
     standing: Standing
-    endpoint: str  # the vendor's own base URL
+    endpoint: str | None  # the vendor's own base URL; None: every account has its own, and must name it
     pace: Pace
     by_template: bool  # True: the vendor sends by template id and parameters; False: by whole text
     push_is_signed: bool = False
+    sends_secret: bool = False  # True: known by the secret itself, in plain words, in every request
+    endpoints: Mapping[str, str] = field(default_factory=dict)  # further hosts of the vendor: name → base URL
     options: Mapping[str, str] = field(default_factory=dict)  # option → its default
 
 

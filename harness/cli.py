@@ -7,32 +7,66 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import gc
+import getpass
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from harness import __version__, registry
-from harness.capabilities import Capability, Manifest, Mapped, capabilities_of
-from harness.clock import RealClock, monotonic, real_nonce
+from harness.bundle import verify_bundle, write_bundle
+from harness.capabilities import Capability, Manifest, Mapped, ReadsPushes, capabilities_of
+from harness.clock import RealClock, monotonic
 from harness.codec import to_plain
-from harness.config import Evaluation, load_evaluation, process_environment
+from harness.config import Evaluation, load_evaluation
 from harness.content import faults_of, shipped_texts
-from harness.domain import BEIJING, Purpose
+from harness.desk import (
+    CHANGE_SOMETHING,
+    FINE,
+    INTERRUPTED,
+    RUNS,
+    code_of,
+    contest_of,
+    judge_run,
+    latest_run,
+    load,
+    open_ledger,
+    print_json,
+    print_verdict,
+    result_of,
+    run_folder,
+    save,
+    save_forms,
+    texts_by_id,
+    words_of,
+    write_files,
+    wrong,
+)
+from harness.domain import BEIJING
 from harness.errors import Complaint, ConfigError, HarnessError, LedgerError
 from harness.facts import RunEnded
-from harness.judge import journeys, scoring
+from harness.history import History, Kept, month_of, write_whole
+from harness.judge import compare as comparing
 from harness.judge.criteria import parse_gates, read_criteria
 from harness.judge.result import Result, dump, parse
 from harness.judge.stats import messages_needed
 from harness.ledger.sqlite import SqliteLedger
 from harness.matching import Matcher
-from harness.plain_yaml import locate
-from harness.run.house import Contest, open_contest
+from harness.monthly import (
+    Month,
+    judged,
+    lines_of,
+    post_verdict,
+    set_aside,
+    standing_of,
+    trend,
+    write_forms,
+)
+from harness.run.house import Contest
 from harness.run.lines import Line, Redactor
 from harness.run.plan import Plan
 from harness.run.play import (
@@ -41,6 +75,7 @@ from harness.run.play import (
     plan_of,
     play_for_real,
     play_in_memory,
+    sandbox_begins,
     seed_of,
     virtual_epoch,
 )
@@ -49,8 +84,7 @@ from harness.run.questions import harmless_question
 from harness.run.wire import Wire
 from harness.words import LANGUAGES, Words
 
-FINE, GATE_FAILED, CHANGE_SOMETHING, INSUFFICIENT, INTERRUPTED = 0, 1, 2, 3, 130
-RUNS: Final = Path("runs")
+HISTORY: Final = Path("history")
 DEMO_SEED: Final = 20260302
 DEMO_SETTINGS: Final = f"""
 language: zh-CN
@@ -116,8 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"smsbench {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=about, description=about)
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], about: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=about, description=about, parents=parents)
         one.set_defaults(verb=run)
         one.add_argument("--language", choices=LANGUAGES, help="language of what is told (default: the evaluation's)")
         return one
@@ -126,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("evaluation", nargs="?", default="evaluation.yaml", type=Path, help="default: evaluation.yaml")
         one.add_argument("--env", type=Path, metavar="FILE", help="NAME=value lines to add to the environment")
 
-    def run_folder(one: argparse.ArgumentParser) -> None:
+    def of_run(one: argparse.ArgumentParser) -> None:
         one.add_argument(
             "run", type=Path, nargs="?", help="a run's folder, or its ledger (default: the latest in runs/)"
         )
@@ -155,27 +191,54 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--yes", action="store_true", help="do not ask before sending in live mode")
     run.add_argument("--no-report", action="store_true", help="stop after the ledger")
     status = verb("status", _status, "where a run stands, while it runs or after")
-    run_folder(status)
+    of_run(status)
     status.add_argument("--json", action="store_true")
     receive = verb("receive", _receive, "the inbox alone, for late reports")
     evaluation(receive)
     receive.add_argument("--run", required=True, metavar="RUN", help="the run that late reports belong to")
     receive.add_argument("--out", type=Path, default=RUNS)
     score = verb("score", _score, "ledger → result.json")
-    run_folder(score)
+    of_run(score)
     score.add_argument("--criteria", type=Path, help="other criteria than the run's own")
     report = verb("report", _report, "result.json → HTML, scorecards, gates.xml, findings.csv")
     report.add_argument("result", type=Path, nargs="?", help="a result.json, or a run's folder (default: the latest)")
     report.add_argument("--out", type=Path, help="folder for the files (default: beside the result)")
-    verify = verb("verify", _verify, "check a ledger's chain, every recording, and a result against it")
-    run_folder(verify)
+    report.add_argument("--pdf", action="store_true", help="also report and scorecards as PDF (needs a Chromium)")
+    report.add_argument("--xlsx", action="store_true", help="also a workbook, with the cases if the ledger is there")
+    verify = verb("verify", _verify, "check a ledger, its recordings and its result, or an evidence bundle (.zip)")
+    of_run(verify)
+    history_of = argparse.ArgumentParser(add_help=False)
+    history_of.add_argument(
+        "--history", type=Path, default=HISTORY, metavar="FOLDER", help="folder of months (history)"
+    )
+    monthly = verb("monthly", _monthly, "run or resume this month, compare it, tell it: for cron", history_of)
+    evaluation(monthly)
+    monthly.add_argument("--out", type=Path, default=RUNS, help="folder of runs (runs)")
+    monthly.add_argument("--yes", action="store_true", help="do not ask before sending in live mode")
+    bless = verb("bless", _bless, "make a result the baseline of its evaluation", history_of)
+    bless.add_argument("run", help="a run in the history, or a run's folder or result.json to add and bless")
+    bless.add_argument("--by", help="who answers for it (default: the user of this machine)")
+    compare = verb("compare", _compare, "a result against its baseline and the months before", history_of)
+    compare.add_argument("result", help="a run in the history, or a run's folder or result.json")
+    compare.add_argument("baseline", type=Path, nargs="?", help="compare with this result alone, not with the history")
+    compare.add_argument("--margin", type=float, help="loss of a share that the contract bears (0.02)")
+    history = verb("history", _history, "the months and their page", history_of)
+    history.add_argument("--add", type=Path, action="append", default=[], help="keep a run's result (may be repeated)")
+    history.add_argument("--json", action="store_true")
+    evidence = verb("evidence", _evidence, "the facts and raw exchanges behind a vendor's marks, as one file for it")
+    evidence.add_argument("vendor", help="the account's label")
+    of_run(evidence)
+    evidence.add_argument(
+        "--measure", action="append", default=[], help="only the cases behind this measure (may be repeated)"
+    )
+    evidence.add_argument("--out", type=Path, help="the file (default: evidence.<vendor>.zip in the run's folder)")
     show = verb("show", _show, "the facts and raw exchanges behind a case")
     show.add_argument("case", help="a case's id, as the report names it")
-    run_folder(show)
+    of_run(show)
     show.add_argument("--json", action="store_true")
     forget = verb("forget", _forget, "delete a person's number from a run; no fact changes")
     forget.add_argument("recipient", help="the recipient's id")
-    run_folder(forget)
+    of_run(forget)
     sandbox = verb("sandbox", _sandbox, "open the simulated vendors on local ports, and write an evaluation for them")
     sandbox.add_argument("folder", type=Path, nargs="?", default=Path("smsbench-sandbox"))
     sandbox.add_argument("--world", type=Path, help="a world's truth (default: the demo's)")
@@ -194,20 +257,20 @@ def _demo(options: argparse.Namespace) -> int:
     settings = DEMO_SETTINGS.replace(f"seed: {DEMO_SEED}", f"seed: {options.seed}")
     started = registry.sandbox("starter").write_files(
         world,
-        _texts_by_id(),
+        texts_by_id(),
         scenarios=DEMO_SCENARIOS,
         settings=settings,
         dossier=registry.sandbox_file("demo-dossier.yaml"),
     )
-    _write(out, started.files)
+    write_files(out, started.files)
     evaluation = load_evaluation(out / "evaluation.yaml", started.environment)
     print(words("cli.demo.begin", vendors=len(evaluation.vendors), folder=str(out)))
     progress = Progress(sys.stderr, monotonic, words)
     played = play_in_memory(evaluation, out, out=out / "runs", world=world, listen=progress.hear)
     progress.finish()
-    result = _judge(played.folder)
-    _save(result, played.folder, LANGUAGES)
-    _print_verdict(result, words)
+    result = judge_run(played.folder)
+    save(result, played.folder, LANGUAGES)
+    print_verdict(result, words)
     print(words("cli.report.at", path=str(played.folder / "report.zh-CN.html")))
     print(words("cli.demo.simulated"))
     return FINE
@@ -288,17 +351,21 @@ def _codes(what: Sequence[str], options: argparse.Namespace) -> int:
             [Complaint(place="vendors codes", problem="names no vendor", way_out="vendors codes alibaba")]
         )
     module = registry.vendor_module(what[0])
-    rows: list[tuple[str, str, str, str, str]] = []
+    documents = "; ".join(f"{one.title} ({one.read_on})" for one in registry.vendor_class(what[0]).manifest.documents)
+    rows: list[tuple[str, str, str, str, str, str]] = []
     for where in ("REASONS", "REPORT_REASONS"):
         table: Mapping[str, Mapped] = getattr(module, where, {})
         side = "submit" if where == "REASONS" else "report"
-        rows += [(side, str(code), str(one.reason), one.confidence, one.note) for code, one in table.items()]
+        rows += [
+            (side, str(code), str(one.reason), one.confidence, one.note, one.source) for code, one in table.items()
+        ]
     if options.json:
-        keys = ("where", "code", "reason", "confidence", "note")
-        _print_json([dict(zip(keys, row, strict=True)) for row in rows])
+        keys = ("where", "code", "reason", "confidence", "note", "source")
+        print_json([dict(zip(keys, (*row[:5], row[5] or documents), strict=True)) for row in rows])
         return FINE
+    print(documents)  # the source of every line that names no other
     for row in rows:
-        print("  ".join(one.ljust(width) for one, width in zip(row, (7, 52, 24, 12, 0), strict=True)).rstrip())
+        print("  ".join(one.ljust(width) for one, width in zip(row, (7, 52, 24, 12, 0, 0), strict=True)).rstrip())
     return FINE
 
 
@@ -306,7 +373,7 @@ def _texts(options: argparse.Namespace) -> int:
     words = Words(options.language or "zh-CN")
     samples = shipped_texts().values()
     if options.json:
-        _print_json([to_plain(one) for one in samples])
+        print_json([to_plain(one) for one in samples])
         return FINE
     for one in samples:
         print(f"{one.id}  [{words.name('purpose', one.purpose)}] {one.fault or one.kind}\n  {one.text}")
@@ -314,9 +381,9 @@ def _texts(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    evaluation = _load(options)
-    words = _words(options, evaluation)
-    contest = _contest(evaluation)
+    evaluation = load(options)
+    words = words_of(options, evaluation)
+    contest = contest_of(evaluation)
     complaints = list(_later_complaints(evaluation))
     if complaints:
         raise ConfigError(complaints)
@@ -330,6 +397,10 @@ def _check(options: argparse.Namespace) -> int:
     )
     if evaluation.words.is_stale(clock.now().astimezone(BEIJING).date()):
         print(words("cli.check.stale_words", dated_date=evaluation.words.dated.isoformat()))
+    if evaluation.mode == "live":
+        for label, vendor in contest.vendors.items():
+            if isinstance(vendor, ReadsPushes):
+                print(words("cli.check.push", label=label, url=contest.accounts[label].push_url or ""))
     if options.offline or in_memory(evaluation):
         return FINE
     answers = asyncio.run(_ask_all(evaluation, contest, clock))
@@ -378,14 +449,14 @@ async def _ask_all(evaluation: Evaluation, contest: Contest, clock: RealClock) -
 
 
 def _plan(options: argparse.Namespace) -> int:
-    evaluation = _load(options)
-    words = _words(options, evaluation)
-    contest = _contest(evaluation)
+    evaluation = load(options)
+    words = words_of(options, evaluation)
+    contest = contest_of(evaluation)
     seed = seed_of(evaluation)
     begins = evaluation.begins or RealClock().now()
     plan = plan_of(evaluation, contest, seed=seed, begins=begins)
     if options.json:
-        _print_json(_plan_plain(plan, evaluation))
+        print_json(_plan_plain(plan, evaluation))
         return FINE
     for line in _plan_lines(plan, evaluation, words):
         print(line)
@@ -452,8 +523,8 @@ def _plan_lines(plan: Plan, evaluation: Evaluation, words: Words) -> Iterable[st
 
 
 def _run(options: argparse.Namespace) -> int:
-    evaluation = _load(options)
-    words = _words(options, evaluation)
+    evaluation = load(options)
+    words = words_of(options, evaluation)
     complaints = list(_later_complaints(evaluation))
     if complaints:
         raise ConfigError(complaints)
@@ -462,7 +533,7 @@ def _run(options: argparse.Namespace) -> int:
     if in_memory(evaluation):
         if options.resume is not None:
             way_out = "Run it again (the same seed gives the same run), or use `smsbench sandbox`."
-            raise _wrong("--resume", "a sandbox in memory ends with its process", way_out)
+            raise wrong("--resume", "a sandbox in memory ends with its process", way_out)
         played = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear)
     else:
         played = _run_for_real(evaluation, options, words, progress)
@@ -473,20 +544,20 @@ def _run(options: argparse.Namespace) -> int:
     if options.no_report:
         print(played.folder)
         return FINE
-    result = _judge(played.folder)
-    _save(result, played.folder, (words.language,))
-    _print_verdict(result, words)
+    result = judge_run(played.folder)
+    save(result, played.folder, (words.language,))
+    print_verdict(result, words)
     print(words("cli.report.at", path=str(played.folder / f"report.{words.language}.html")))
-    return _code_of(result)
+    return code_of(result)
 
 
 def _run_for_real(evaluation: Evaluation, options: argparse.Namespace, words: Words, progress: Progress) -> Played:
     run_id = None
     if options.resume is not None:
-        run_id = options.resume or _latest(options.out).name
+        run_id = options.resume or latest_run(options.out).name
         progress_from(options.out / run_id, progress)
     elif evaluation.mode == "live" and not options.yes:
-        contest = _contest(evaluation)
+        contest = contest_of(evaluation)
         plan = plan_of(evaluation, contest, seed=seed_of(evaluation), begins=evaluation.begins or RealClock().now())
         for line in _plan_lines(plan, evaluation, words):
             print(line)
@@ -499,7 +570,7 @@ def _run_for_real(evaluation: Evaluation, options: argparse.Namespace, words: Wo
 
 def progress_from(folder: Path, progress: Progress) -> None:
     """Show what a run has done so far before it goes on."""
-    ledger = _open(folder)
+    ledger = open_ledger(folder)
     for fact in ledger.facts():
         progress.count(fact)
     ledger.release()
@@ -507,8 +578,8 @@ def progress_from(folder: Path, progress: Progress) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     words = Words(options.language or "zh-CN")
-    folder = _folder(options.run)
-    ledger = _open(folder)
+    folder = run_folder(options.run)
+    ledger = open_ledger(folder)
     progress = Progress(sys.stdout, monotonic, words)
     ended: str | None = None
     for fact in ledger.facts():
@@ -525,7 +596,7 @@ def _status(options: argparse.Namespace) -> int:
             "vendors": {label: _count_plain(count) for label, count in progress.counts.items()},
             "kinds": counts,
         }
-        _print_json(told)
+        print_json(told)
     else:
         print(words("cli.status.run", run=ledger.run_id, facts=head.seq, ended=ended or words("cli.status.open")))
         for line in progress.lines()[:-1]:
@@ -542,39 +613,46 @@ def _count_plain(count: Any) -> dict[str, int]:
 
 
 def _receive(options: argparse.Namespace) -> int:
-    evaluation = _load(options)
-    words = _words(options, evaluation)
+    evaluation = load(options)
+    words = words_of(options, evaluation)
     print(words("cli.receive.listening", address=evaluation.inbox.listen), file=sys.stderr)
     asyncio.run(play_for_real(evaluation, out=options.out, run_id=options.run, receive_only=True))
     return FINE
 
 
 def _score(options: argparse.Namespace) -> int:
-    folder = _folder(options.run)
-    result = _judge(folder, options.criteria)
+    folder = run_folder(options.run)
+    result = judge_run(folder, options.criteria)
     (folder / "result.json").write_bytes(dump(result))
     words = Words(options.language or "zh-CN")
-    _print_verdict(result, words)
+    print_verdict(result, words)
     print(folder / "result.json")
-    return _code_of(result)
+    return code_of(result)
 
 
 def _report(options: argparse.Namespace) -> int:
-    path: Path = options.result or _latest(RUNS)
+    path: Path = options.result or latest_run(RUNS)
     path = path / "result.json" if path.is_dir() else path
-    if not path.is_file():
-        way_out = "Make it with `smsbench score`."
-        raise _wrong(str(path), "there is no result", way_out)
-    result = parse(path.read_bytes(), path.name)
-    for written in _save(result, options.out or path.parent, (options.language,) if options.language else LANGUAGES):
-        print(written)
+    result = result_of(path)
+    folder, languages = options.out or path.parent, (options.language,) if options.language else LANGUAGES
+    written = save(result, folder, languages)
+    try:
+        written += save_forms(result, folder, languages, ledger=path.parent, pdf=options.pdf, xlsx=options.xlsx)
+    except RuntimeError as error:  # no browser, or no font: the error says which package
+        for one in written:
+            print(one)
+        raise wrong("--pdf", str(error), "The other files are there.") from error
+    for one in written:
+        print(one)
     return FINE
 
 
 def _verify(options: argparse.Namespace) -> int:
     words = Words(options.language or "zh-CN")
-    folder = _folder(options.run)
-    ledger = _open(folder)
+    if options.run is not None and (options.run.suffix == ".zip" or zipfile.is_zipfile(options.run)):
+        return _verify_bundle(options.run, words)
+    folder = run_folder(options.run)
+    ledger = open_ledger(folder)
     head = ledger.verify()
     ledger.release()
     path = folder / "result.json"
@@ -589,9 +667,188 @@ def _verify(options: argparse.Namespace) -> int:
     return FINE
 
 
+def _verify_bundle(path: Path, words: Words) -> int:
+    manifest = verify_bundle(path).manifest
+    told = {key: manifest[key] for key in ("vendor", "run", "facts", "cases", "recordings", "withheld")}
+    print(
+        words.fill("cli.verify.bundle", {**told, "all": manifest["ledger_facts"], "digest": manifest["ledger_digest"]})
+    )
+    return FINE
+
+
+def _monthly(options: argparse.Namespace) -> int:
+    evaluation = load(options)
+    words = words_of(options, evaluation)
+    if complaints := list(_later_complaints(evaluation)):
+        raise ConfigError(complaints)
+    history, clock, out = History(options.history), RealClock(), options.out
+    sandbox = in_memory(evaluation)
+    month = month_of(sandbox_begins(evaluation) if sandbox else evaluation.begins or clock.now())
+    standing = standing_of(out, evaluation.name, month)
+    folder = standing.folder
+    if folder is not None and standing.done:
+        _aside(words("monthly.done_already", run=folder.name))
+    elif sandbox:
+        if folder is not None:
+            _aside(words("monthly.set_aside", path=str(set_aside(folder))))
+        progress = Progress(sys.stderr, monotonic, words)
+        folder = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear).folder
+        progress.finish()
+    else:
+        options.resume = None if folder is None else folder.name
+        if folder is not None:
+            _aside(words("monthly.resumed", run=folder.name))
+        progress = Progress(sys.stderr, monotonic, words)
+        played = _run_for_real(evaluation, options, words, progress)
+        progress.finish()
+        if played.because == "interrupted":
+            print(words("cli.run.interrupted", run=played.run_id))
+            return INTERRUPTED
+        folder = played.folder
+    result = judge_run(folder)
+    save(result, folder, (words.language,))
+    told = judged(history, (folder / "result.json").read_bytes(), at=max(clock.now(), _ended(result)))
+    _tell_month(told, history, folder, words, (words.language,))
+    if evaluation.robots:
+        for robot, trouble in post_verdict(evaluation.robots, told, words, transport=Wire(), clock=clock).items():
+            id = "monthly.posted" if trouble is None else "monthly.not_posted"
+            _aside(words(id, robot=robot, trouble=trouble or ""))
+    return told.code
+
+
+def _ended(result: Result) -> datetime:
+    """A sandbox's time is its own: what it calls the end of the run may be yet to come here."""
+    return datetime.fromisoformat(result.run.ended or result.run.began)
+
+
+def _tell_month(told: Month, history: History, folder: Path, words: Words, languages: Sequence[str]) -> None:
+    for line in lines_of(told, words):
+        print(line)
+    written = write_forms(told, history, folder, languages)
+    print(words("monthly.report_at", path=str(folder / f"report.{words.language}.html")))
+    for path in written:
+        if path.suffix == ".html":
+            print(words("monthly.history_at", path=str(path)))
+
+
+def _aside(text: str) -> None:
+    """Beside the verdict, which comes first on standard output."""
+    print(text, file=sys.stderr)
+
+
+def _raw_of(history: History, named: str) -> tuple[bytes, str]:
+    """A result document by the run's name in the history, its folder, or its file."""
+    for one in history.kept:
+        if one.run == named:
+            history.result(one)
+            return (history.folder / "results" / f"{named}.json").read_bytes(), named
+    path = Path(named)
+    path = path / "result.json" if path.is_dir() else path
+    if not path.is_file():
+        if (RUNS / named / "result.json").is_file():
+            path = RUNS / named / "result.json"
+        else:
+            history.find(named)
+    return path.read_bytes(), str(path)
+
+
+def _bless(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    history, now = History(options.history), RealClock().now()
+    raw, name = _raw_of(history, options.run)
+    result = parse(raw, name)
+    kept = history.add(raw, at=max(now, _ended(result)), name=name)
+    blessing = history.bless(kept.run, by=options.by or getpass.getuser(), at=now)
+    print(words("cli.bless.done", run=kept.run, evaluation=kept.evaluation, by=blessing.by))
+    return FINE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    history, now = History(options.history), RealClock().now()
+    raw, name = _raw_of(history, options.result)
+    result = parse(raw, name)
+    if options.baseline is not None:
+        more = {} if options.margin is None else {"margin": options.margin}
+        comparison = comparing.compare(result, result_of(options.baseline), **more)
+        kept = Kept(
+            run=result.run.id, evaluation=result.run.evaluation, began=result.run.began, digest="", added_at="",
+            month=month_of(datetime.fromisoformat(result.run.began)),
+        )  # fmt: skip
+        told = Month(kept=kept, result=result, comparison=comparison)
+        for line in lines_of(told, words):
+            print(line)
+        return told.code
+    told = judged(history, raw, at=max(now, _ended(result)), margin=options.margin)
+    for line in lines_of(told, words):
+        print(line)
+    for path in write_forms(told, history, history.folder / "comparisons", (words.language,)):
+        print(words("cli.compare.wrote", path=str(path)))
+    return told.code
+
+
+def _history(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    history, now = History(options.history), RealClock().now()
+    for path in options.add:
+        raw, name = _raw_of(history, str(path))
+        kept = history.add(raw, at=max(now, _ended(parse(raw, name))), name=name)
+        print(words("cli.history.added", run=kept.run, month=kept.month), file=sys.stderr)
+    if options.json:
+        print_json(
+            {"kept": [to_plain(one) for one in history.kept], "blessings": [to_plain(one) for one in history.blessings]}
+        )
+        return FINE
+    if not history.kept:
+        print(words("cli.history.empty", folder=str(history.folder)))
+        return FINE
+    for evaluation in history.evaluations:
+        print(evaluation)
+        baseline = history.blessed(evaluation)
+        for one in history.months(evaluation):
+            mark = words("cli.history.blessed") if one == baseline else ""
+            print("  " + words("cli.history.row", month=one.month, run=one.run, mark=mark).rstrip())
+        for id, found in (
+            ("cli.history.twice", history.twice(evaluation)),
+            ("cli.history.missing", history.missing(evaluation)),
+        ):
+            for month in found:
+                print("  " + words(id, month=month))
+        line = trend(history, evaluation)
+        measures = history.result(history.months(evaluation)[-1]).measures
+        several = len(history.evaluations) > 1
+        for language in (words.language,) if options.language else LANGUAGES:
+            name = f"history.{safe_name(evaluation)}.{language}.html" if several else f"history.{language}.html"
+            write_whole(history.folder / name, registry.renderer("history")(line, Words(language), measures=measures))
+            print("  " + words("monthly.history_at", path=str(history.folder / name)))
+    for path in history.strays():
+        print(words("cli.history.stray", path=str(path)))
+    return FINE
+
+
+def safe_name(text: str) -> str:
+    """A name as part of a file's name."""
+    return "-".join(re.findall(r"\w+", text)) or "evaluation"
+
+
+def _evidence(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    folder = run_folder(options.run)
+    result = result_of(folder)
+    ledger = open_ledger(folder)
+    try:
+        raw = write_bundle(ledger, result, options.vendor, options.measure)
+    finally:
+        ledger.release()
+    path: Path = options.out or folder / f"evidence.{options.vendor}.zip"
+    path.write_bytes(raw)
+    print(words("cli.evidence.written", path=str(path), mb=round(len(raw) / 1e6, 1)))
+    return FINE
+
+
 def _show(options: argparse.Namespace) -> int:
-    folder = _folder(options.run)
-    ledger = _open(folder)
+    folder = run_folder(options.run)
+    ledger = open_ledger(folder)
     matcher, told = Matcher(), []
     for fact in ledger.facts():
         if any(case_id == options.case for case_id, _ in matcher.route(fact)) or fact.case_id == options.case:
@@ -599,9 +856,9 @@ def _show(options: argparse.Namespace) -> int:
             told.append({**to_plain(fact), "exchange": exchange})
     ledger.release()
     if not told:
-        raise _wrong(options.case, "is no case of this run", "See the report, or `smsbench status`.")
+        raise wrong(options.case, "is no case of this run", "See the report, or `smsbench status`.")
     if options.json:
-        _print_json(told)
+        print_json(told)
         return FINE
     for one in told:
         print(f"#{one['seq']} {one['at']} {one['body']['kind']}")
@@ -612,7 +869,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
-    folder = _folder(options.run)
+    folder = run_folder(options.run)
     ledger = SqliteLedger(folder / "ledger.db", exclusive=True)
     gone = ledger.forget(options.recipient)
     asyncio.run(ledger.close())
@@ -645,14 +902,14 @@ async def _serve(world: Any, options: argparse.Namespace, clock: RealClock, word
     )
     started = registry.sandbox("starter").write_files(
         world,
-        _texts_by_id(),
+        texts_by_id(),
         scenarios="delivery: {messages: 50, over: 30 min}\ntransport: {}",
         settings=settings,
         endpoints=serving.addresses,
         dossier="" if options.world else registry.sandbox_file("demo-dossier.yaml"),
     )
     lines = "".join(f"{name}={value}\n" for name, value in started.environment.items())
-    _write(options.folder, {**started.files, "sandbox.env": lines})
+    write_files(options.folder, {**started.files, "sandbox.env": lines})
     for name, address in serving.addresses.items():
         print(f"{name}  {address}")
     print(words("cli.sandbox.ready", folder=str(options.folder)), flush=True)
@@ -660,119 +917,3 @@ async def _serve(world: Any, options: argparse.Namespace, clock: RealClock, word
         await asyncio.Event().wait()
     finally:
         await serving.close()
-
-
-# --- shared steps ---------------------------------------------------------------------------------------------------
-
-
-def _wrong(place: str, problem: str, way_out: str) -> ConfigError:
-    return ConfigError([Complaint(place=place, problem=problem, way_out=way_out)])
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def _texts_by_id() -> dict[str, tuple[str, Purpose]]:
-    return {key: (one.text, one.purpose) for key, one in shipped_texts().items()}
-
-
-def _write(folder: Path, files: Mapping[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def _load(options: argparse.Namespace) -> Evaluation:
-    environment = process_environment()
-    if options.env is not None:
-        for line in options.env.read_text(encoding="utf-8").splitlines():
-            name, separator, value = line.partition("=")
-            if separator and not name.lstrip().startswith("#"):
-                environment[name.strip().removeprefix("export ").strip()] = value.strip()
-    return load_evaluation(options.evaluation, environment)
-
-
-def _words(options: argparse.Namespace, evaluation: Evaluation) -> Words:
-    return Words(options.language or evaluation.language)
-
-
-def _contest(evaluation: Evaluation) -> Contest:
-    return open_contest(evaluation, clock=RealClock(), nonce=real_nonce)
-
-
-def _latest(out: Path) -> Path:
-    runs = sorted(path.parent for path in out.glob("*/ledger.db"))
-    if not runs:
-        way_out = "Begin one with `smsbench run`, or name its folder."
-        raise _wrong(str(out), "there is no run", way_out)
-    return max(runs, key=lambda folder: (folder / "ledger.db").stat().st_mtime)
-
-
-def _folder(named: Path | None) -> Path:
-    if named is None:
-        return _latest(RUNS)
-    if named.is_file():
-        return named.parent
-    return named if (named / "ledger.db").is_file() or not (RUNS / named).is_dir() else RUNS / named
-
-
-def _open(folder: Path) -> SqliteLedger:
-    return SqliteLedger(folder / "ledger.db", read_only=True)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Short work on much data makes no cycles to speak of: looking for some takes a fifth of its time."""
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@_uncollected()
-def _judge(folder: Path, criteria: Path | None = None) -> Result:
-    chosen = read_criteria(locate(criteria.read_text(encoding="utf-8"), criteria.name)) if criteria else None
-    ledger = _open(folder)
-    try:
-        head = ledger.head()
-        evidence = journeys.read(ledger.facts())
-        return scoring.judge(evidence, chosen, run_id=ledger.run_id, ledger_digest=head.digest)
-    finally:
-        ledger.release()
-
-
-@_uncollected()
-def _save(result: Result, folder: Path, languages: Iterable[str]) -> list[Path]:
-    """Write the document and its clothes; the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "result.json"]
-    written[0].write_bytes(dump(result))
-    for language in languages:
-        words = Words(language)
-        pages = {f"report.{language}.html": registry.renderer("html")(result, words)}
-        for label in result.vendors:
-            name = f"scorecard.{label}.html" if language == "zh-CN" else f"scorecard.{label}.{language}.html"
-            pages[name] = registry.renderer("scorecard")(result, words, vendor=label)
-        pages["gates.xml"] = registry.renderer("junit")(result, words)
-        pages["findings.csv"] = registry.renderer("csv")(result, words)
-        for name, page in pages.items():
-            path = folder / name
-            path.write_bytes(page)
-            if path not in written:
-                written.append(path)
-    return written
-
-
-def _print_verdict(result: Result, words: Words) -> None:
-    print(registry.renderer("verdict")(result, words).decode(), end="")
-
-
-def _code_of(result: Result) -> int:
-    verdicts = {gate.verdict for gate in result.gates}
-    if "fail" in verdicts:
-        return GATE_FAILED
-    return INSUFFICIENT if verdicts & {"unclear", "not_shown"} else FINE

@@ -154,6 +154,11 @@ def real_nonce() -> str:
     return secrets.token_hex(16)
 
 
+def real_salt() -> bytes:
+    """32 bytes nobody can foresee, for a new run's ledger."""
+    return secrets.token_bytes(32)
+
+
 def fresh_seed() -> int:
     """A seed for a run that names none; it is recorded in the plan."""
     return secrets.randbelow(2**31)

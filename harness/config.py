@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import hmac
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +28,8 @@ from harness.plain_yaml import Located, Plain, locate
 from harness.plain_yaml import Path as KeyPath
 from harness.recipients import mask_numbers, read_recipients, whole
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 SCENARIOS: Final = (
     "delivery",
     "soak",
@@ -40,6 +44,7 @@ SCENARIOS: Final = (
 )
 LANGUAGES: Final = ("zh-CN", "en")
 APPS: Final = ("smsforwarder", "smsgate", "json")
+ROBOTS: Final = ("wecom", "dingtalk", "feishu", "webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,38 @@ class VendorAccount:
     per_number_per_day: int | None
     options: Mapping[str, str]
     line: int
+    endpoints: Mapping[str, str] = field(default_factory=dict)  # further hosts by name, as the adapter calls them
+    push_secret: Secret | None = None  # None: made from the account's credentials
+    push_from: tuple[Network, ...] = ()  # where its pushes come from; empty: anywhere
+
+    def setup(self) -> dict[str, str]:
+        """Digests of what a month must have alike to be compared with another: no secret is in them."""
+        parts = {"signature": self.signature, "options": dict(self.options), "templates": dict(self.templates)}
+        return {part: hashlib.sha256(canonical_json(value)).hexdigest()[:16] for part, value in parts.items()}
+
+    @property
+    def push_word(self) -> str:
+        """The secret part of the account's push URLs: `<inbox url>/push/<label>/<push word>`.
+
+        The one configured, or made from the label and the account's credentials: the same in every run, so that a
+        console keeps it, known before the first, and, unlike the seed, in no report.
+        """
+        if self.push_secret is not None:
+            return self.push_secret.reveal()
+        values = (
+            value.reveal() if isinstance(value, Secret) else value for _, value in sorted(self.credentials.items())
+        )
+        return hmac.new("\x1f".join(values).encode(), f"push {self.label}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Robot:
+    """Where the monthly verdict is posted. The URL is a secret itself: whoever has it can post."""
+
+    name: str  # in the evaluation
+    kind: str  # wecom | dingtalk | feishu | webhook
+    url: Secret
+    secret: Secret | None = None  # signs the post, where the kind has that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +152,7 @@ class Evaluation:
     silence: timedelta
     pull_every: timedelta
     inbox: Inbox
+    robots: tuple[Robot, ...]
     criteria: Located | None  # None: the standard ones
     gates: tuple[str, ...]
     dossier: tuple[Attestation, ...]
@@ -140,6 +178,7 @@ class Evaluation:
             "spend_limit": to_plain(self.spend_limit),
             "message_limit": self.message_limit,
             "caps_per_day": self.caps.per_day,
+            "setups": {label: one.setup() for label, one in self.vendors.items()},
         }
 
 
@@ -206,6 +245,14 @@ def web_address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#@]*", text.strip()):
         raise ValueError(f"{text!r} is no web address; write it like  https://sms.example.com")
     return text.strip().rstrip("/")
+
+
+def network(text: str) -> Network:
+    """ "203.0.113.0/24" or a single address as a network. Raises ValueError."""
+    try:
+        return ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address or network; write it like  203.0.113.0/24") from error
 
 
 def positive(text: str) -> float:
@@ -366,6 +413,7 @@ class _Loader:
             silence=top.parsed("silence", span, timedelta(minutes=4)),
             pull_every=top.parsed("pull_every", span, timedelta(seconds=30)),
             inbox=self._inbox(top.section("inbox")),
+            robots=self._robots(top.section("notify")),
             criteria=self._criteria(top),
             gates=self._gates(top),
             dossier=self._dossier(top, frozenset(vendors)),
@@ -520,9 +568,42 @@ class _Loader:
             per_number_per_day=section.parsed("per_number_per_day", whole, None),
             options=section.section("options").texts(),
             line=self.located.lines.get(("vendors", label), 1),
+            endpoints=self._endpoints(section.section("endpoints")),
+            push_secret=self._push_secret(section),
+            push_from=self._push_from(section),
         )
         section.finish()
         return vendor
+
+    def _endpoints(self, section: _Section) -> dict[str, str]:
+        way_out = "Write a web address, or leave it out for the vendor's own."
+        found = {name: section.parsed(name, web_address, None, way_out) for name in section.values}
+        return {name: address for name, address in found.items() if address is not None}
+
+    def _push_secret(self, section: _Section) -> Secret | None:
+        value = section.raw("push_secret")
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            section.complain(("push_secret",), f"got {_shown(value)}", "Write  push_secret: $NAME  and set NAME.")
+            return None
+        secret = self._secret(section, "push_secret", value)
+        if secret is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", secret.reveal()):
+            way_out = "It is part of a URL: 16 to 64 letters, digits, hyphens and underscores."
+            section.complain(("push_secret",), "its value does not fit", way_out)
+        return secret
+
+    def _push_from(self, section: _Section) -> tuple[Network, ...]:
+        value = section.raw("push_from")
+        found = []
+        for one in value if isinstance(value, list) else [] if value is None else [value]:
+            try:
+                if not isinstance(one, str):
+                    raise ValueError(f"got {_shown(one)}")
+                found.append(network(one))
+            except ValueError as error:
+                section.complain(("push_from",), str(error), "Write a list:  push_from: [203.0.113.0/24, 198.51.100.7]")
+        return tuple(found)
 
     def _name(self, section: _Section) -> dict[str, str]:
         """A vendor's name: one for all languages, or one for each."""
@@ -560,6 +641,22 @@ class _Loader:
             section.complain((key,), f"the variable {name} is not set", f"Set it:  export {name}=…")
             return None
         return Secret(found)
+
+    def _robots(self, section: _Section) -> tuple[Robot, ...]:
+        found = []
+        for name, one in section.items():
+            kind = one.choice("kind", ROBOTS, None)
+            secrets = {key: self._secret(one, key, value) for key in ("url", "secret") if (value := one.text(key, ""))}
+            if "url" not in secrets:
+                one.complain(("url",), "is missing", "Whoever has it can post, so it is a secret:  url: $ROBOT_URL")
+            elif (url := secrets["url"]) is not None:
+                if not re.match(r"https?://[^/\s]+", url.reveal()):
+                    one.complain(("url",), "is no web address", "Set the variable to the whole URL, https://…")
+                found.append(Robot(name=name, kind=kind, url=url, secret=secrets.get("secret")))
+            if kind == "wecom" and "secret" in secrets:
+                one.complain(("secret",), "is of no use to a WeCom robot", "Leave it out: its key is in the URL.")
+            one.finish()
+        return tuple(found)
 
     # --- phones -----------------------------------------------------------------------------------------------------
 

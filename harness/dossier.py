@@ -14,6 +14,7 @@ from typing import Literal
 
 from harness.errors import Complaint, ConfigError
 from harness.plain_yaml import Located, Path, Plain
+from harness.sla import read_terms
 
 
 class DocumentKind(StrEnum):
@@ -23,6 +24,7 @@ class DocumentKind(StrEnum):
     DJBH = "djbh"  # 等保: level of protection
     CONTRACT_RETENTION = "contract_retention"  # the contract's clause on how long records are kept
     COMPLAINT_CHANNEL = "complaint_channel"
+    CONTRACT_SLA = "contract_sla"  # the contract's delivery clause: formula, threshold, what it pays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ def _read(vendor: str, kind: str, fields: object) -> Attestation:
     values = fields.get("values") or {}
     if not isinstance(values, dict):
         raise TypeError("values is not a mapping")
+    if DocumentKind(kind) is DocumentKind.CONTRACT_SLA:
+        read_terms({str(key): str(value) for key, value in values.items()})  # raises ValueError for what it cannot be
     return Attestation(
         vendor=vendor,
         kind=DocumentKind(kind),

@@ -370,7 +370,7 @@ class CaseClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushArrived:
-    """A post that reached the inbox, journalled raw (by its evidence) before anything was read."""
+    """A post that brought nothing new, journalled raw (by its evidence). What brings news is kept beside its facts."""
 
     door: str  # "push/ali-main/reports" or "sightings/phone-007"
     kind: Literal["push_arrived"] = "push_arrived"

@@ -119,7 +119,7 @@ def renderer(name: str) -> Callable[..., bytes]:
         module = _load("reports", name)
     except Exception as error:
         raise ConfigError(
-            [Complaint(place=f"report: {name}", problem=str(error), way_out="Use html, junit or csv.")]
+            [Complaint(place=f"report: {name}", problem=str(error), way_out="Use html, pdf, xlsx, junit or csv.")]
         ) from error
     render: Callable[..., bytes] = module.render if isinstance(module, ModuleType) else module
     return render

@@ -24,7 +24,7 @@ Value = str | int | float | Decimal | None
 
 VOCABULARIES: Final = (
     "carrier", "purpose", "criterion", "measure", "state", "reason", "unit", "document", "scope", "subject",
-    "standing", "capability", "source", "verdict", "denominator", "because", "scenario", "hour_band",
+    "standing", "capability", "source", "verdict", "denominator", "because", "scenario", "hour_band", "part",
 )  # fmt: skip
 """A text value whose placeholder is called like one of these is translated: carrier=china_mobile → 中国移动."""
 

@@ -70,7 +70,7 @@ def _short(value: object) -> str:
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _svg(width: float, height: float, label: str, *children: object) -> Markup:
+def svg(width: float, height: float, label: str, *children: object) -> Markup:
     """A panel, with a label for those who have it read aloud."""
     box = f"0 0 {_short(width)} {_short(height)}"
     return tag(
@@ -180,7 +180,7 @@ def part(share: float, place: int) -> Markup:
 # --- panels ----------------------------------------------------------------------------------------------------------
 
 
-def _frame(height: float, x: Axis, y: Axis, across: Sequence[Tick], up: Sequence[Tick]) -> list[Markup]:
+def frame(height: float, x: Axis, y: Axis, across: Sequence[Tick], up: Sequence[Tick]) -> list[Markup]:
     """Grid lines and their labels."""
     bottom = height - BOTTOM
     lines = [f"M{LEFT} {_short(y(tick.at))}H{WIDTH - RIGHT}" for tick in up]
@@ -205,14 +205,14 @@ def curves(
     height = 214.0
     x = Axis(across[0].at, across[-1].at, LEFT, WIDTH - RIGHT, log=True)
     y = Axis(0, 1, height - BOTTOM, TOP + 12)
-    parts = _frame(height, x, y, across, up)
+    parts = frame(height, x, y, across, up)
     for tick in thresholds:
         parts.append(_path([f"M{_short(x(tick.at))} {TOP + 8}V{_short(height - BOTTOM)}"], class_="threshold"))
         parts.append(tag("text", tick.label, x=x(tick.at), y=TOP + 2, class_="t mid"))
     for order, (place, points, horizon) in enumerate(lines):
         parts.append(_path(_steps(points, horizon, x, y), class_=f"curve v{place % COLOURS}"))
         parts.append(_on_curve(place, points, horizon, x, y, order))
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 def _steps(points: Sequence[Point], horizon: float, x: Axis, y: Axis) -> list[str]:
@@ -249,7 +249,7 @@ def hours(
     height = 118.0
     x = Axis(across[0].at, across[-1].at, LEFT, WIDTH - RIGHT)
     y = Axis(low, 1, height - BOTTOM, TOP)
-    parts = _frame(height, x, y, across, up)
+    parts = frame(height, x, y, across, up)
     whiskers, dots = [], []
     for hour, bar in cells:
         middle = x(hour + 0.5)
@@ -261,7 +261,7 @@ def hours(
     parts += [
         _path(whiskers, class_=f"whisker v{place % COLOURS}"), _path(dots, class_=f"dots v{place % COLOURS}"),
     ]  # fmt: skip
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 LEVELS: Final = (0.5, 0.9, 0.97)
@@ -312,7 +312,7 @@ def strip(
         if place % every == 0
     ]
     parts += [tag("text", tick.label, x=x(tick.at), y=height - 5, class_="t mid") for tick in across]
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 def _level(shares: Mapping[tuple[int, int], float | None], day: int, hour: int) -> str | None:
@@ -350,7 +350,7 @@ def reviews(
         if is_open:
             parts.append(_path([f"M{_at(px, py)}h12m-4-3.5l4 3.5l-4 3.5"], class_=f"arrow v{place % COLOURS}"))
         parts.append(sign(place, px, py, kind="full" if lane == "compliant" else "open"))
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +383,7 @@ def funnel(stages: Sequence[Stage], own_scale: Sequence[Stage], place: int, labe
     height = TOP + row * (len(stages) + len(own_scale)) + (14 if own_scale else 4)
     if own_scale:
         parts.append(_path([f"M{left} {TOP + row * len(stages) + 3}H{WIDTH - right}"], class_="axis"))
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 def claimed_and_seen(
@@ -414,7 +414,7 @@ def claimed_and_seen(
                 ends = f"M{_at(x(bar.low), y)}H{_short(x(bar.high))}"
                 parts.append(_path([ends], class_=f"whisker v{place % COLOURS}"))
             parts.append(sign(place, x(bar.value), y, kind=kind))
-    return _svg(WIDTH, height, label, *parts)
+    return svg(WIDTH, height, label, *parts)
 
 
 # --- axes ------------------------------------------------------------------------------------------------------------

@@ -39,9 +39,12 @@ def render(result: Result, words: Words) -> bytes:
 
 def defused(cell: Cell) -> Cell:
     """A text that cannot be taken for a formula: one that begins like one, after blanks too, gets an apostrophe."""
-    if isinstance(cell, str) and (cell.startswith(_FORMULA) or cell.lstrip().startswith(_FORMULA)):
-        return f"'{cell}"
-    return cell
+    return f"'{cell}" if isinstance(cell, str) and like_a_formula(cell) else cell
+
+
+def like_a_formula(text: str) -> bool:
+    """Whether a spreadsheet might run a text, be it after blanks."""
+    return text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
 
 
 def _row(desk: Desk, finding: Finding) -> list[Cell]:

@@ -18,6 +18,7 @@ from harness.judge.result import Mark, Result, Scorecard
 from harness.words import Words
 from reports import charts
 from reports.appendix import Appendix
+from reports.contract import Contract
 from reports.figures import Desk, Matrix, Party, gate_title
 from reports.panels import Group, Panels
 
@@ -39,9 +40,16 @@ def render(result: Result, words: Words) -> bytes:
 
 def page(template: str, desk: Desk, **more: Any) -> str:
     """A template filled from a desk. Layout only happens there; all it shows is made here."""
-    made = _environment().get_template(template)
-    shown = {"desk": desk, "result": desk.result, "words": desk.words, "view": View(desk), "appendix": Appendix(desk)}
-    return _BLANK_LINES.sub("\n", made.render(**shown, definitions=charts.DEFINITIONS, **more))
+    shown = {
+        "desk": desk, "result": desk.result, "words": desk.words, "view": View(desk), "appendix": Appendix(desk),
+        "contract": Contract(desk),
+    }  # fmt: skip
+    return filled(template, **shown, definitions=charts.DEFINITIONS, **more)
+
+
+def filled(template: str, **shown: Any) -> str:
+    """A template of this room with what it shows."""
+    return _BLANK_LINES.sub("\n", _environment().get_template(template).render(**shown))
 
 
 @cache

@@ -21,22 +21,22 @@ _UNFIT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def render(result: Result, words: Words) -> bytes:
     """A suite for each vendor, with the run's identity as properties."""
     desk = Desk(result, words)
-    root = xml.Element("testsuites", name=_fit(f"smsbench {result.run.evaluation}"))
+    root = xml.Element("testsuites", name=fit(f"smsbench {result.run.evaluation}"))
     for party in desk.parties:
         gates = [gate for gate in result.gates if gate.vendor == party.label]
         suite = xml.SubElement(
             root,
             "testsuite",
-            name=_fit(party.name),
+            name=fit(party.name),
             tests=str(len(gates)),
             failures=str(sum(gate.verdict == "fail" for gate in gates)),
             skipped=str(sum(gate.verdict in ("unclear", "not_shown") for gate in gates)),
             errors="0",
-            timestamp=_fit(result.run.began),
+            timestamp=fit(result.run.began),
         )
         properties = xml.SubElement(suite, "properties")
         for name in ("id", "mode", "evaluation_digest", "ledger_digest"):
-            xml.SubElement(properties, "property", name=f"run.{name}", value=_fit(getattr(result.run, name)))
+            xml.SubElement(properties, "property", name=f"run.{name}", value=fit(getattr(result.run, name)))
         for gate in gates:
             _case(suite, desk, gate)
     xml.indent(root)
@@ -45,12 +45,13 @@ def render(result: Result, words: Words) -> bytes:
 
 
 def _case(suite: xml.Element, desk: Desk, gate: GateVerdict) -> None:
-    case = xml.SubElement(suite, "testcase", classname=_fit(gate.vendor), name=_fit(gate.text))
+    case = xml.SubElement(suite, "testcase", classname=fit(gate.vendor), name=fit(gate.text))
     said = f"{desk.words.name('verdict', gate.verdict)}: {desk.note(gate.reason)}"
     if gate.verdict != "pass":
-        told = xml.SubElement(case, "failure" if gate.verdict == "fail" else "skipped", message=_fit(said))
-        told.text = _fit(" ".join(gate.evidence)) or None
+        told = xml.SubElement(case, "failure" if gate.verdict == "fail" else "skipped", message=fit(said))
+        told.text = fit(" ".join(gate.evidence)) or None
 
 
-def _fit(text: str) -> str:
+def fit(text: str) -> str:
+    """Text that XML can hold: what it cannot becomes U+FFFD."""
     return _UNFIT.sub("�", text)

@@ -18,6 +18,8 @@ BY_CARRIER: Final = (
 )  # fmt: skip
 MOST_UNKNOWN: Final = 5
 MOST_REMARKS: Final = 3  # of each kind
+MOST_GATES: Final = 7  # those not passed first: one page holds no more; all of them stand in the report
+_FIRST: Final = ("fail", "unclear", "not_shown", "pass")
 
 
 def render(result: Result, words: Words, *, vendor: str) -> bytes:
@@ -27,10 +29,12 @@ def render(result: Result, words: Words, *, vendor: str) -> bytes:
     if card is None:
         raise KeyError(words("card.no_vendor", vendor=vendor))
     view = View(desk)
+    gates = _gates(view, vendor)
     parts: dict[str, Any] = {
         "line": view.verdict(card),
         "marks": [(view.numbered(mark.criterion), view.mark_of(vendor, mark)) for mark in card.marks],
-        "gates": _gates(view, vendor),
+        "gates": gates[:MOST_GATES],
+        "more_gates": words("and_more", listed="…", n=len(gates) - MOST_GATES) if len(gates) > MOST_GATES else "",
         "strengths": [_with_evidence(desk, card, note) for note in card.strengths[:MOST_REMARKS]],
         "weaknesses": [_with_evidence(desk, card, note) for note in card.weaknesses[:MOST_REMARKS]],
         "carriers": _by_carrier(desk, vendor),
@@ -41,9 +45,10 @@ def render(result: Result, words: Words, *, vendor: str) -> bytes:
 
 
 def _gates(view: View, vendor: str) -> list[tuple[str, Any]]:
-    """(title, cell) of each gate that was put to the vendor."""
+    """(title, cell) of each gate that was put to the vendor, those not passed first."""
     rows = [(row.title, next((c for c in row.cells if c and c.party.label == vendor), None)) for row in view.gates()]
-    return [(title, cell) for title, cell in rows if cell is not None]
+    put = [(title, cell) for title, cell in rows if cell is not None]
+    return sorted(put, key=lambda one: _FIRST.index(one[1].verdict))
 
 
 def _with_evidence(desk: Desk, card: Scorecard, note: Note) -> tuple[str, str]:

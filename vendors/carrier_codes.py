@@ -11,11 +11,19 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from harness.capabilities import Mapped
-from harness.domain import DeliveryState, Reason
+from harness.domain import Carrier, DeliveryState, Reason
+
+_SURVEY: Final = "published code tables of several vendors that agree (CMPP 3.0 for the shape)"
+_SGIP: Final = "China Unicom SGIP 1.3 (2009), error codes"
+_SMGP: Final = "China Telecom SMGP 3.0.3 (2008), 6.2.63.2"
 
 
-def _lines(reason: Reason, confidence: str, codes: str, note: str = "") -> dict[str, Mapped]:
-    return {code: Mapped(reason, confidence, note) for code in codes.split()}
+def _lines(reason: Reason, confidence: str, codes: str, note: str = "", source: str = _SURVEY) -> dict[str, Mapped]:
+    return {code: Mapped(reason, confidence, note, source) for code in codes.split()}
+
+
+def _of(carrier: Carrier, source: str, *lines: tuple[Reason, str, str, str]) -> dict[tuple[Carrier, str], Mapped]:
+    return {(carrier, code): Mapped(reason, sure, note, source) for reason, sure, code, note in lines}
 
 
 CARRIER_CODES: Final[Mapping[str, Mapped]] = {
@@ -54,11 +62,48 @@ CARRIER_CODES: Final[Mapping[str, Mapped]] = {
     **_lines(Reason.ROUTING, "documented", "NOROUTE IA:0072 IB:0072 ID:0072"),
 }
 
+CARRIER_OWN: Final[Mapping[tuple[Carrier, str], Mapped]] = {
+    # Bare numbers mean one thing at one carrier and another elsewhere, so they count only where the carrier is known.
+    # What the carriers' own documents and a second source say differently (Unicom 8, 10, 12, 24, 88; Telecom 601 and
+    # most of 6xx to 8xx) is left out.
+    **_of(
+        Carrier.CHINA_UNICOM,
+        _SGIP,
+        (Reason.ROUTING, "documented", "21", "the destination cannot be reached"),
+        (Reason.ROUTING, "documented", "22", "a wrong route"),
+        (Reason.ROUTING, "documented", "23", "no route"),
+        (Reason.UNREACHABLE, "documented", "25", "off or out of coverage"),
+        (Reason.UNREACHABLE, "documented", "26", "memory full"),
+        (Reason.UNREACHABLE, "documented", "27", "a phone without SMS"),
+        (Reason.UNREACHABLE, "documented", "28", "the phone failed to receive"),
+        (Reason.INVALID_NUMBER, "documented", "29", "unknown user"),
+        (Reason.UNREACHABLE, "inferred", "31", "illegal device"),
+        (Reason.VENDOR_FAULT, "inferred", "33", "too many a second, or the service centre's queue is full"),
+        (Reason.BLACKLISTED, "copied", "69", "two vendors agree; not in the carrier's document"),
+    ),
+    **_of(
+        Carrier.CHINA_TELECOM,
+        _SMGP,
+        (Reason.UNREACHABLE, "documented", "001", "not reachable"),
+        (Reason.UNREACHABLE, "documented", "002", "busy"),
+        (Reason.INVALID_NUMBER, "inferred", "003", "终端无此部件号: no such number, as we read it"),
+        (Reason.INVALID_NUMBER, "inferred", "004", "illegal user"),
+        (Reason.BLACKLISTED, "documented", "005", "on the blacklist"),
+        (Reason.CARRIER_FAULT, "documented", "006", "system error"),
+        (Reason.UNREACHABLE, "documented", "007", "memory full"),
+        (Reason.UNREACHABLE, "documented", "008", "a phone without SMS"),
+        (Reason.CARRIER_FAULT, "documented", "009", "data error"),
+        (Reason.CARRIER_FAULT, "documented", "010", "data lost"),
+    ),
+}
+"""Codes by the carrier whose they are. A vendor that relays them bare says so in its own table, if it means others."""
+
 _FAMILIES: Final[Mapping[str, Mapped]] = {
     # Who failed, and how (CMPP 3.0, table 1): A no answer, B error answer, C no report. Not the person, anyway.
     **_lines(Reason.CARRIER_FAULT, "inferred", "IA IB IC MA MC CA DA", "by its first two letters"),
 }
 
+_BARE: Final = re.compile(r"(?:[A-Z]{6,7}_)?([0-9]{1,4})")
 _NUMBERED: Final = re.compile(r"([A-Z]{1,3})[:_-]?([0-9]{1,5})(?:_[0-9]{1,4})?")
 
 
@@ -78,16 +123,32 @@ def _spellings(code: str) -> Iterator[str]:
     yield normalised(code)
 
 
-def report_reason(code: str, *tables: Mapping[str, Mapped]) -> Reason:
-    """Why a message was not delivered: the vendor's own tables first, then the carriers', then the code's family.
+def _own(code: str, carrier: Carrier | None) -> Mapped | None:
+    """The carrier's own line for a bare number, however many noughts stand before it ("STAT_err" counts by its err)."""
+    found = _BARE.fullmatch(code.strip("\0 \t\r\n"))
+    if found is None or carrier is None:
+        return None
+    width = 3 if carrier is Carrier.CHINA_TELECOM else 1
+    return CARRIER_OWN.get((carrier, f"{int(found[1]):0{width}d}"))
+
+
+def report_reason(code: str, *tables: Mapping[str, Mapped], carrier: Carrier | None = None) -> Reason:
+    """Why a message was not delivered: the vendor's own tables first, then the carrier's, the carriers', the family.
+
+    `carrier`: whose code it is, where the vendor tells with the report.
 
     A vendor's table names a family by its beginning and a colon ("MK:" for MK:0012, mk_12). What no table knows is
     Reason.UNMAPPED.
     """
     for spelling in _spellings(code):
-        for table in (*tables, CARRIER_CODES):
+        for table in tables:
             if spelling in table:
                 return Reason(table[spelling].reason)
+    if line := _own(code, carrier):
+        return Reason(line.reason)
+    for spelling in _spellings(code):
+        if spelling in CARRIER_CODES:
+            return Reason(CARRIER_CODES[spelling].reason)
     beginning = re.split("[:_]", normalised(code), maxsplit=1)
     for table in tables:
         if len(beginning) == 2 and (line := table.get(f"{beginning[0]}:")):

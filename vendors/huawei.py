@@ -258,6 +258,7 @@ class Vendor:
         },
         standing=Standing.SANDBOXED,
         endpoint="https://smsapi.cn-north-4.myhuaweicloud.com",
+        endpoints={"management": "https://msgsms.cn-north-4.myhuaweicloud.com"},
         # 500 numbers a second are recommended; one number gets two codes a minute and 50 messages a day.
         pace=Pace(per_second=500, burst=50, same_number_seconds=30, per_number_per_day=50),
         by_template=True,
@@ -267,7 +268,6 @@ class Vendor:
             "wsse_digest": "hex",  # or raw: the document's formula and its sample differ
             "universal_templates": "0",  # 1: templates for any signature, which then goes along with each message
             "push_auth": "none",  # or aksk, when 推送AK/SK is switched on in the console
-            "management": "",  # base URL for templates and signatures, if it is not told by the endpoint's name
             "app_id": "",  # the rest is needed to file templates or signatures
             "sign_id": "",  # looked up by the signature's name, if it is not told
             "signature_source": "0",
@@ -279,10 +279,10 @@ class Vendor:
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account, self._tools = account, tools
         self._options = {**self.manifest.options, **account.options}
-        self._url = httpx.URL((account.endpoint or self.manifest.endpoint).rstrip("/"))
+        self._url = httpx.URL(reading.base(account, self.manifest))
         # Both interfaces have a host a region, told apart by its first word; any other host is taken for both.
-        beside = str(self._url).replace("://smsapi.", "://msgsms.")
-        self._management = httpx.URL((self._options["management"] or beside).rstrip("/"))
+        beside = reading.base(account, self.manifest, "management").replace("://smsapi.", "://msgsms.")
+        self._management = httpx.URL(beside)
 
     # --- sending ---
 

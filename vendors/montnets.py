@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -115,6 +115,18 @@ def stamp(moment: Any) -> str:
     return f"{moment.astimezone(BEIJING):%m%d%H%M%S}"
 
 
+def made_at(when: str, near: datetime) -> datetime | None:
+    """When a stamp was made; it has no year, so the one nearest to `near` is taken. None if it is no stamp.
+
+    >>> from datetime import UTC
+    >>> made_at("1231235959", datetime(2026, 1, 1, tzinfo=UTC))
+    datetime.datetime(2025, 12, 31, 15, 59, 59, tzinfo=datetime.timezone.utc)
+    """
+    years = (near.year - 1, near.year, near.year + 1)
+    told = [reading.stamped({"at": f"{year}{when}"}, "at", "%Y%m%d%H%M%S") for year in years]
+    return min((one for one in told if one), key=lambda one: abs(one - near), default=None)
+
+
 def password(userid: str, secret: str, when: str, digest: str = "md5") -> str:
     """What stands in `pwd`: a digest of account in capitals, eight noughts, password and stamp; or the password."""
     if digest == "plain":
@@ -168,8 +180,7 @@ class Vendor:
             Capability.EDITS_BLACKLIST: NotOffered("the interface document has no blacklist"),
         },
         standing=Standing.SANDBOXED,
-        # Every account is given an address of its own; this name leads nowhere.
-        endpoint="https://montnets.invalid",
+        endpoint=None,  # every account is given an address of its own
         # Neither a rate nor a cap is documented, but 100 connections at once.
         pace=Pace(per_second=50, burst=50),
         by_template=False,
@@ -186,7 +197,6 @@ class Vendor:
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account, self._tools = account, tools
         self._options = {**self.manifest.options, **account.options}
-        self._url = (account.endpoint or self.manifest.endpoint).rstrip("/")
 
     # --- sending ---
 
@@ -250,6 +260,8 @@ class Vendor:
             envelope = _opened(request.body)
             if not self._is_proven(envelope):
                 raise PushRefused("userid and pwd are not ours", envelope.acknowledgement(_FORGED))
+            if self._options["auth"] != "plain":  # the digest holds the stamp
+                reading.check_fresh(made_at(envelope.timestamp, request.received_at), request.received_at)
             if (reader := _READERS.get(envelope.command)) is None:
                 raise ValueError("cmd is neither RPT_REQ nor MO_REQ")
             return reading.sort_push(
@@ -298,7 +310,8 @@ class Vendor:
             kind, body = "application/x-www-form-urlencoded", urlencode(flat).encode("ascii")
         else:
             kind, body = "application/json", _compact(whole).encode()
-        return httpx.Request("POST", f"{self._url}/sms/v2/std/{function}", headers={"content-type": kind}, content=body)
+        url = f"{reading.base(self._account, self.manifest)}/sms/v2/std/{function}"
+        return httpx.Request("POST", url, headers={"content-type": kind}, content=body)
 
 
 # --- reading replies and pushes --------------------------------------------------------------------------------------

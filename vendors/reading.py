@@ -1,4 +1,4 @@
-"""What the adapters share in reading: fields, Beijing stamps, code tables, pages, pushes. No vendor's name stands here.
+"""What the adapters share: hosts, fields, stamps, code tables, pages, pushes. No vendor's name stands here.
 
 Whatever stands in a reply, reading it gives a plain value or raises a VendorTrouble, and a full phone number never
 gets into a detail.
@@ -6,19 +6,22 @@ gets into a detail.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import httpx
 
-from harness.capabilities import Acknowledgement, Mapped, Push
+from harness.capabilities import Account, Acknowledgement, Manifest, Mapped, Push, PushRequest
 from harness.domain import (
     BEIJING,
+    Accepted,
     InboundMessage,
     InDoubt,
     Message,
@@ -38,6 +41,27 @@ PUSH_LIMIT: Final = 1 << 20  # bytes; the largest documented push is 100 items
 PAGE_LIMIT: Final = 50  # pages of one answer; a vendor whose pages never end is in trouble
 _COUNT_LIMIT: Final = 10**18  # what fits into any store
 PUSH_KINDS: Final = ("reports", "inbound", "reviews")
+
+# --- hosts -----------------------------------------------------------------------------------------------------------
+
+
+def base(account: Account, manifest: Manifest, name: str | None = None) -> str:
+    """The base URL of the vendor, or of its further host `name`, without a stroke at its end.
+
+    What the account names for this host comes first. An account that names its one endpoint only (a sandbox, a proxy)
+    is asked there for everything; otherwise the manifest's own holds.
+
+    Raises:
+        VendorTrouble: nobody names one; nothing has left.
+    """
+    if name is None:
+        found = account.endpoint or manifest.endpoint
+    else:
+        found = account.endpoints.get(name) or account.endpoint or manifest.endpoints.get(name)
+    if not found:
+        raise not_sent(f"{manifest.id} gives every account a host of its own: name it as endpoint")
+    return str(found).rstrip("/")
+
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 
@@ -194,6 +218,46 @@ def unix(body: Mapping[str, Any], key: str) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds and seconds < 253_402_300_800 else None
 
 
+def milliseconds(body: Mapping[str, Any], key: str) -> datetime | None:
+    """Milliseconds since 1970, written as number or text, as UTC; None where it is missing, nought or no time."""
+    told = count(body, key)
+    if not told or told >= 253_402_300_800_000:
+        return None
+    return datetime.fromtimestamp(told // 1000, UTC) + timedelta(milliseconds=told % 1000)
+
+
+def stamped(body: Mapping[str, Any], key: str, pattern: str, zone: tzinfo = BEIJING) -> datetime | None:
+    """A stamp of digits by its strptime pattern, as UTC; None where it is missing or no time.
+
+    >>> stamped({"at": "1704101038"}, "at", "%y%m%d%H%M")
+    datetime.datetime(2017, 4, 10, 2, 38, tzinfo=datetime.timezone.utc)
+    """
+    value = body.get(key)
+    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(written, str) or len(written) > 40 or not written.isascii():
+        return None
+    try:
+        return datetime.strptime(written, pattern).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def mail_date(body: Mapping[str, Any], key: str) -> datetime | None:
+    """A date as in mail (RFC 2822), as UTC; None where it is missing or no time.
+
+    >>> mail_date({"at": "Thu, 30 Jul 2015 20:12:31 +0000"}, "at")
+    datetime.datetime(2015, 7, 30, 20, 12, 31, tzinfo=datetime.timezone.utc)
+    """
+    value = body.get(key)
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        found = parsedate_to_datetime(value)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
 def utc(body: Mapping[str, Any], key: str) -> datetime | None:
     """A "yyyy-MM-ddTHH:mm:ssZ"; None where it is missing or no time in UTC."""
     value = body.get(key)
@@ -296,6 +360,23 @@ def by_number(
     )
 
 
+def in_order(messages: Sequence[Message], ids: Sequence[object]) -> tuple[Outcome, ...]:
+    """Outcomes from ids that stand in the order of the messages; an id that is none leaves its message in doubt.
+
+    Raises:
+        Unintelligible: there are not as many ids as messages, so that none can be told whose it is.
+    """
+    if len(ids) != len(messages):
+        raise Unintelligible(f"{len(ids)} ids for {len(messages)} messages")
+    found: list[Outcome] = []
+    for one in ids:
+        try:
+            found.append(Accepted(vendor_message_id=identifier({"id": one}, "id")))
+        except Unintelligible:
+            found.append(InDoubt(why="the reply does not tell about this number"))
+    return tuple(found)
+
+
 # --- pages and queues ------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +402,33 @@ def paged(
         found += all_readable(items, read, reply)
         if len(items) < page_size or (total is not None and len(found) >= total):
             return tuple(found)
+    raise VendorTrouble(f"more than {PAGE_LIMIT} pages")
+
+
+def followed(
+    first: httpx.Request,
+    page: Callable[[httpx.Response], tuple[list[Any], httpx.Request | None]],
+    read: Callable[[dict[str, Any]], T],
+) -> Flow[Sequence[T]]:
+    """Ask for a page, then for the one it names, until one names none.
+
+    `page` takes a reply apart into its rows and the request for the next page. A link in a reply is a path: join it to
+    our own base, so that no reply sends us and our credentials elsewhere.
+
+    Raises:
+        Unintelligible: a row cannot be read.
+        VendorTrouble: the pages do not end.
+    """
+    found: list[T] = []
+    request: httpx.Request | None = first
+    for _ in range(PAGE_LIMIT):
+        if request is None:
+            return tuple(found)
+        reply = yield request
+        items, request = page(reply)
+        found += all_readable(items, read, reply)
+    if request is None:
+        return tuple(found)
     raise VendorTrouble(f"more than {PAGE_LIMIT} pages")
 
 
@@ -386,12 +494,61 @@ def parse(raw: bytes | str) -> Any:
         raise ValueError("nested too deep") from error
 
 
-def form(raw: bytes | str) -> dict[str, str]:
-    """The fields of a pushed form. Raises ValueError for whatever is none: too long, too many, not UTF-8."""
+def form(raw: bytes | str, charset: str = "utf-8") -> dict[str, str]:
+    """The fields of a pushed form or query. Raises ValueError for whatever is none: too long, too many, not decodable.
+
+    `charset`: what the percent escapes stand for, e.g. "gb18030" where the vendor writes GBK.
+    """
     if len(raw) > PUSH_LIMIT:
         raise ValueError(f"longer than {PUSH_LIMIT} bytes")
-    written = raw.decode() if isinstance(raw, bytes) else raw
-    return dict(parse_qsl(written, keep_blank_values=True, errors="strict", max_num_fields=64))
+    written = raw.decode(charset) if isinstance(raw, bytes) else raw
+    return dict(parse_qsl(written, keep_blank_values=True, encoding=charset, errors="strict", max_num_fields=64))
+
+
+def pushed(request: PushRequest, charset: str = "utf-8") -> Any:
+    """What a push holds, whichever way it came: the query of a GET, JSON, JSON in Base64, or a form.
+
+    A dict of texts for query and form; whatever the JSON is otherwise. The body tells, not the content type: consoles
+    are set to one and vendors send the other.
+
+    Raises:
+        ValueError: none of these.
+    """
+    body = request.body.strip()
+    if request.method == "GET" or (not body and request.query):
+        return form(request.query, charset)
+    if body[:1] in (b"{", b"["):
+        return parse(body)
+    if b"=" not in body.rstrip(b"="):  # a form has a "=" inside, Base64 at its end only
+        return parse(base64.b64decode(body, validate=True))
+    return form(body, charset)
+
+
+def called_url(push_url: str | None, request: PushRequest) -> str:
+    """The URL as the vendor called it, for signatures over it: our own public address, path and query as they came.
+
+    Behind a proxy the inbox sees another host than the vendor, so the host is that of our own push URL.
+
+    >>> from datetime import UTC, datetime
+    >>> got = PushRequest(method="POST", path="/push/a/reports", query="b=1", headers={"host": "10.0.0.1"}, body=b"",
+    ...                   received_at=datetime(2026, 3, 2, tzinfo=UTC))
+    >>> called_url("https://inbox.example/push/a", got)
+    'https://inbox.example/push/a/reports?b=1'
+    """
+    ours = urlsplit(push_url or f"http://{request.headers.get('host', '')}")
+    return f"{ours.scheme}://{ours.netloc}{request.path}{'?' if request.query else ''}{request.query}"
+
+
+def check_fresh(made: datetime | None, now: datetime, within: timedelta = timedelta(hours=36)) -> None:
+    """Refuse a push whose signed stamp is missing or too far from now, either way.
+
+    `within` has to be longer than the vendor tries again with the first stamp, or an outage of ours loses reports.
+
+    Raises:
+        ValueError: it is stale, or from the future.
+    """
+    if made is None or abs(now - made) > within:
+        raise ValueError("stale: its signed time is missing or too far from now")
 
 
 def sort_push(
@@ -400,6 +557,7 @@ def sort_push(
     acknowledgement: Acknowledgement,
     *,
     authenticated: bool = False,
+    once: str | None = None,
 ) -> Push:
     """Read a push's items, each by the reader that its shape calls for; what cannot be read is counted.
 
@@ -422,4 +580,22 @@ def sort_push(
         decisions=tuple(value for value in found if isinstance(value, ReviewDecision)),
         unread=unread,
         authenticated=authenticated,
+        once=once,
     )
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def multipart(fields: Mapping[str, str], files: Mapping[str, tuple[str, str, bytes]], mark: str) -> tuple[str, bytes]:
+    """A multipart form (RFC 7578): its content type and body. `files`: field → name, content type, bytes.
+
+    `mark` parts the fields; a nonce of the tools', so that the same tools give the same bytes.
+    """
+    head = 'Content-Disposition: form-data; name="{}"'
+    parts = [f"{head.format(name)}\r\n\r\n{value}".encode() for name, value in fields.items()]
+    for name, (file, kind, content) in files.items():
+        parts.append(f'{head.format(name)}; filename="{file}"\r\nContent-Type: {kind}\r\n\r\n'.encode() + content)
+    line = f"--{mark}".encode()
+    body = b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
+    return f"multipart/form-data; boundary={mark}", body

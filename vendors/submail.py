@@ -31,6 +31,8 @@ from harness.capabilities import (
     PushRequest,
     Standing,
     Tools,
+    harmless,
+    spaced,
 )
 from harness.domain import (
     Accepted,
@@ -51,7 +53,7 @@ from harness.domain import (
     Subject,
     Ticket,
 )
-from harness.errors import Throttled, Unintelligible, Unreachable, VendorTrouble
+from harness.errors import Throttled, Unintelligible, VendorTrouble
 from harness.flow import Flow, read_json, read_object
 from harness.text import fill, signed, variables
 from vendors import reading, signing
@@ -216,23 +218,29 @@ class Vendor:
         },
         standing=Standing.SANDBOXED,
         endpoint="https://api-v4.mysubmail.com",
-        # Neither a rate nor a cap is documented.
-        pace=Pace(per_second=10, burst=10, same_number_seconds=60, per_number_per_day=10),
+        endpoints={"address_book": ADDRESS_BOOK},  # the older interface
+        # Neither a rate nor a cap is documented, but an answer about the past is repeated for a minute.
+        pace=Pace(
+            per_second=10,
+            burst=10,
+            same_number_seconds=60,
+            per_number_per_day=10,
+            apart={"sms/log": _CACHED + 1, "sms/mo": _CACHED + 1},
+        ),
         by_template=False,
         push_is_signed=True,
         options={
             "sign_type": "md5",  # or sha1; normal sends the appkey itself
             "sign_version": "1",  # 2 leaves long parameters out of the signature
             "clock": "own",  # or vendor, which asks for the time first; requests may be 6 seconds off at most
-            "address_book": "",  # base URL of the older interface, if it is not the vendor's own
         },
     )
 
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account, self._tools = account, tools
         self._options = {**self.manifest.options, **account.options}
-        self._url = (account.endpoint or self.manifest.endpoint).rstrip("/")
-        self._book_url = (self._options["address_book"] or account.endpoint or ADDRESS_BOOK).rstrip("/")
+        self._url = reading.base(account, self.manifest)
+        self._book_url = reading.base(account, self.manifest, "address_book")
 
     # --- sending ---
 
@@ -361,7 +369,9 @@ class Vendor:
             for item in items:
                 if proven and isinstance(item, dict) and _reader(item) and not self._is_proven(item):
                     raise ValueError("signature does not match")
-            return reading.sort_push(items, _reader, _TAKEN, authenticated=proven)
+            # The signature covers the token and nothing else, so the token may not come again with another event.
+            tokens = [reading.text(item, "token") for item in items if proven and isinstance(item, dict)]
+            return reading.sort_push(items, _reader, _TAKEN, authenticated=proven, once=tokens[0] if tokens else None)
         except (ValueError, Unintelligible) as error:
             raise PushRefused(str(error), _NOT_TAKEN) from error
 
@@ -392,20 +402,17 @@ class Vendor:
             whole["signature"] = signature(appid, appkey, string_to_sign(whole, unsigned), sign_type)
         written = urlencode(whole)
         if method == "GET":
-            return (yield httpx.Request("GET", f"{base}/{function}?{written}"))
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        return (yield httpx.Request(method, f"{base}/{function}", headers=headers, content=written.encode("ascii")))
+            request = httpx.Request("GET", f"{base}/{function}?{written}")
+        else:
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            content = written.encode("ascii")
+            request = httpx.Request(method, f"{base}/{function}", headers=headers, content=content)
+        return (yield spaced(request, self.manifest.pace, function))
 
     def _vendor_clock(self, base: str) -> Flow[str]:
-        """Seconds since 1970 by the vendor's clock. Trouble here means that nothing of the real question has left."""
-        try:
-            return reading.identifier(
-                read_object((yield httpx.Request("GET", f"{base}/service/timestamp"))), "timestamp"
-            )
-        except Unreachable:
-            raise
-        except VendorTrouble as trouble:
-            raise reading.not_sent(f"the vendor's clock does not answer: {trouble.detail}") from trouble
+        """Seconds since 1970 by the vendor's clock."""
+        reply = yield harmless(httpx.Request("GET", f"{base}/service/timestamp"))
+        return reading.identifier(read_object(reply), "timestamp")
 
 
 # --- reading replies and pushes --------------------------------------------------------------------------------------

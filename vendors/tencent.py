@@ -213,7 +213,7 @@ class Vendor:
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account, self._tools = account, tools
         self._options = {**self.manifest.options, **account.options}
-        self._url = httpx.URL((account.endpoint or self.manifest.endpoint).rstrip("/") + "/")
+        self._url = httpx.URL(reading.base(account, self.manifest) + "/")
 
     # --- sending ---
 

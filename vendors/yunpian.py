@@ -34,7 +34,6 @@ from harness.domain import (
     ContentVerdict,
     DeliveryState,
     InboundMessage,
-    InDoubt,
     Message,
     Money,
     Outcome,
@@ -135,6 +134,7 @@ class Vendor:
         # No rate is documented; one text goes to one number once in 30 seconds, and caps a day are per account.
         pace=Pace(per_second=10, burst=10, same_number_seconds=30, per_number_per_day=10),
         by_template=False,
+        sends_secret=True,
         push_is_signed=False,  # replies are, reports are not
         options={
             "website": "",  # where the product can be seen; asked for by reviewers
@@ -145,7 +145,7 @@ class Vendor:
     def __init__(self, account: Account, tools: Tools) -> None:
         self._account, self._tools = account, tools
         self._options = {**self.manifest.options, **account.options}
-        self._url = (account.endpoint or self.manifest.endpoint).rstrip("/")
+        self._url = reading.base(account, self.manifest)
 
     # --- sending ---
 
@@ -175,7 +175,7 @@ class Vendor:
         body = _object(reply)
         if (code := reading.text(body, "code", "0")) != "0":
             return (reading.refused(code, _words(body), REASONS),) * len(messages)
-        return _by_number(messages, reading.rows(body, "data"), reply)
+        return reading.by_number(messages, reading.rows(body, "data"), "mobile", _outcome)
 
     # --- pulls ---
 
@@ -341,20 +341,6 @@ def _outcome(item: Mapping[str, Any]) -> Accepted | Refused:
         vendor_message_id=reading.identifier(item, "sid"),
         segments=reading.count(item, "count"),
         fee=None if fee is None or currency is None else Money(amount=fee, currency=currency),
-    )
-
-
-def _by_number(messages: Sequence[Message], items: Iterable[object], reply: httpx.Response) -> tuple[Outcome, ...]:
-    """Outcomes in the order of the messages; the vendor names the number in each."""
-    pairs, _ = reading.readable(items, lambda item: (reading.identifier(item, "mobile"), _outcome(item)))
-    if not pairs:
-        raise Unintelligible("no number's outcome can be read", body=reply.content)
-    told: dict[str, list[Outcome]] = {}
-    for number, outcome in pairs:
-        told.setdefault(reading.national(number), []).append(outcome)
-    silent = InDoubt(why="the reply does not tell about this number")
-    return tuple(
-        waiting.pop(0) if (waiting := told.get(reading.national(message.to.number))) else silent for message in messages
     )
 
 

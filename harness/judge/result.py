@@ -16,7 +16,7 @@ from harness.domain import Better, Carrier, Estimate, Money, Purpose, State, Uni
 from harness.errors import Complaint, ConfigError
 
 SCHEMA: Final = "sms-vendor-evaluation"
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 Slice = Mapping[str, str]
 """Which part of the traffic: {"carrier": "china_mobile"}, {"carrier": …, "purpose": …}; empty is all of it."""
@@ -277,6 +277,118 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What two results must have alike to be compared, part by part. Since 1.1."""
+
+    scenarios: Mapping[str, Mapping[str, int]]  # vendor → scenario → cases planned
+    purposes: tuple[str, ...]
+    days: float  # how long the run was to last
+    hours: str
+    handsets: Mapping[str, tuple[str, ...]]  # carrier → digests of its handsets, each of id and day of joining
+    setups: Mapping[str, Mapping[str, str]]  # vendor → part → value, or digest of it: adapter, standing, endpoint, …
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The counts behind one share of one vendor on one slice, before any floor or t: what months are compared on.
+
+    A deff is the estimated variance over that of independent messages (statistics.md 1.3); None: all alike, so
+    nothing to see clustering by. Since 1.1.
+    """
+
+    vendor: str
+    measure: str
+    slice: Slice
+    hits: float
+    n: int
+    handsets: int
+    blocks: int
+    per_handset: float  # message-weighted messages a handset
+    per_block: float
+    handset_deff: float | None
+    block_deff: float | None
+    deff: float | None  # two-way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two vendors on the same phones in the same minutes, on one slice. Since 1.1.
+
+    For `arrival.rate` the difference is first minus second in shares; for `latency.p50` it is the ratio of typical
+    times, first over second. The interval is of this line alone; `verdict` heeds how many were looked at (Holm).
+    """
+
+    first: str
+    second: str
+    measure: str
+    slice: Slice
+    state: State
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0  # pairs
+    handsets: int = 0
+    df: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    level: float = 0.95
+    verdict: Literal["first", "second", "not_distinguishable", "not_shown"] = "not_shown"  # whom it speaks for
+    reason: Note | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Where a vendor stood in the visits it shared with others: 0 always first, 1 always last. Since 1.1."""
+
+    vendor: str
+    place: float
+    low: float
+    high: float
+    visits: int
+    balanced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaValue:
+    """A contract's formula on our traffic, by one kind of evidence, and what the clause would pay on it. Since 1.1."""
+
+    basis: Literal["reports", "handsets"]
+    state: State
+    verdict: Literal["met", "missed", "unclear", "unknown"]
+    estimate: Estimate | None = None
+    reason: Note | None = None
+    due: float | None = None  # of the month's fee; None: the contract pays nothing, or it cannot be told
+    due_low: float | None = None
+    due_high: float | None = None
+    evidence: tuple[str, ...] = ()  # cases that are not good, at most 200
+    evidence_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaClause:
+    """A vendor's delivery clause and what was measured by it. `reason`: why it could not be read. Since 1.1."""
+
+    vendor: str
+    contract: str  # its number
+    counts: str = ""  # delivered | not_failed
+    of: str = ""  # submitted | accepted
+    threshold: float | None = None
+    within: float | None = None  # seconds; None: at any time
+    exclude: tuple[str, ...] = ()  # reasons
+    tiers: tuple[tuple[float, float], ...] = ()  # (below this share, this part of the fee is owed)
+    per_point: float | None = None
+    most: float | None = None
+    fee: Money | None = None
+    void_if: tuple[str, ...] = ()
+    void_seen: tuple[str, ...] = ()  # those of them that our own phones saw
+    counted: int = 0  # messages in the contract's denominator
+    excluded: int = 0  # left out by the contract's exclusions
+    contradicted: int = 0  # of these, to phones that were alive
+    values: tuple[SlaValue, ...] = ()
+    reason: Note | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     run: RunInfo
     vendors: Mapping[str, VendorInfo]
@@ -297,6 +409,11 @@ class Result:
     warnings: tuple[Note, ...]
     method: Mapping[str, str | int | float]  # constants that the numbers rest on: level, blocks, floors, horizon …
     panel: Mapping[str, int]  # handsets per carrier, ported, invalid, …
+    provenance: Provenance | None = None  # None: judged before 1.1; judge its ledger again to compare it
+    bases: tuple[Basis, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    sla: tuple[SlaClause, ...] = ()  # delivery clauses of contracts; since 1.1
     schema: str = SCHEMA
     schema_version: str = SCHEMA_VERSION
 
@@ -317,7 +434,7 @@ def dump(result: Result) -> bytes:
 
 
 def parse(raw: bytes, name: str = "result.json") -> Result:
-    """Read a document of this or an older version. Raises ConfigError for anything else."""
+    """Read a document of this or an older version, as one of this version. Raises ConfigError for anything else."""
     try:
         plain = json.loads(raw)
         schema = plain["schema"]
@@ -326,6 +443,8 @@ def parse(raw: bytes, name: str = "result.json") -> Result:
         raise _unreadable(name, f"is no result document ({error})") from error
     if schema != SCHEMA:
         raise _unreadable(name, f"has the schema {schema!r}, expected {SCHEMA!r}")
+    if version == "1.0":  # 1.1 only added; what was not written down stays unknown
+        plain["schema_version"] = version = "1.1"
     while (major := version.split(".")[0]) != SCHEMA_VERSION.split(".")[0]:
         if major not in _LADDER:
             raise _unreadable(name, f"has the schema version {version}, newer than {SCHEMA_VERSION}")

@@ -6,6 +6,7 @@ the evidence cannot tell apart stand in one group.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import __version__
+from harness.codec import canonical_json
 from harness.domain import Carrier, Estimate, RecipientKind, State, Unit
-from harness.judge import decisions, stats
+from harness.judge import decisions, pairs, sla, stats
 from harness.judge.criteria import (
     By,
     Criteria,
     Gate,
     Told,
     View,
+    blocks_of,
     criteria_of,
     days_of,
     measures,
@@ -38,6 +41,7 @@ from harness.judge.criteria.stability import WINDOW
 from harness.judge.journeys import AROUND, DRIFT_PPM, HORIZON, SILENCE, Evidence, moment
 from harness.judge.picture import MOST_EVIDENCE, Picture
 from harness.judge.result import (
+    Basis,
     Criterion,
     Finding,
     Flip,
@@ -46,10 +50,12 @@ from harness.judge.result import (
     Member,
     MemberScore,
     Note,
+    Provenance,
     Result,
     RunInfo,
     Scorecard,
     Slice,
+    Turn,
     VendorInfo,
 )
 
@@ -115,6 +121,11 @@ def judge(
         warnings=tuple(_warnings(evidence, taken)),
         method=_method(evidence),
         panel=_panel(evidence),
+        provenance=_provenance(evidence),
+        bases=taken.bases,
+        pairs=pairs.pairs(evidence),
+        turns=pairs.turns(evidence),
+        sla=tuple(sla.clauses(evidence.run, {name: taken.views[name, None] for name in evidence.vendors})),
     )  # fmt: skip
 
 
@@ -127,23 +138,36 @@ class _Taken:
 
     findings: Mapping[Key, Finding]
     views: Mapping[tuple[str, str | None], View]  # (vendor, carrier or None)
+    bases: tuple[Basis, ...]
 
     @classmethod
     def of(cls, evidence: Evidence) -> _Taken:
         findings: dict[Key, Finding] = {}
         kept: dict[tuple[str, str | None], View] = {}
+        bases: list[Basis] = []
         for vendor in evidence.vendors:
             for by, view in views(evidence, vendor):
+                bases += _bases(vendor, by, view)
                 if by is None or by is By.CARRIER:
                     kept[vendor, view.slice.get("carrier")] = view
                 for one in measures().values():
                     if by is None or by in one.by:
                         finding = _finding(vendor, one.id, view.slice, take(one, view))
                         findings[_key(vendor, one.id, view.slice)] = finding
-        return cls(findings=findings, views=kept)
+        return cls(findings=findings, views=kept, bases=tuple(bases))
 
     def find(self, vendor: str, measure: str, slice: Slice) -> Finding | None:
         return self.findings.get(_key(vendor, measure, slice))
+
+
+def _bases(vendor: str, by: By | None, view: View) -> Iterator[Basis]:
+    """What later months are compared on: arrival on the whole, by carrier and by purpose."""
+    frame = view.watched
+    if by not in (None, By.CARRIER, By.PURPOSE) or frame.empty:
+        return
+    arrived = (frame["watch"] == "arrived").to_numpy()
+    spread = stats.spread(arrived, frame["phone"].to_numpy(), blocks_of(frame))
+    yield Basis(vendor=vendor, measure="arrival.rate", slice=dict(view.slice), **spread._asdict())
 
 
 def _key(vendor: str, measure: str, slice: Slice) -> Key:
@@ -657,12 +681,13 @@ def _warnings(evidence: Evidence, taken: _Taken) -> Iterator[Note]:
             )
     for vendor in evidence.vendors:
         yield from _vendor_warnings(vendor, taken.views[vendor, None])
+        yield from _fresh_warning(vendor, taken)
     counts = Counter(zip(evidence.orphans["kind"], evidence.orphans["vendor"].fillna(""), strict=True))
     for (kind, vendor), count in sorted(counts.items()):
         yield Note(id=f"warning.orphan_{kind}", values={"vendor": vendor, "n": count})
     if len(evidence.refused_pushes):
         yield Note(id="warning.refused_pushes", values={"n": len(evidence.refused_pushes)})
-    yield from _order_warning(evidence)
+    yield from _order_warning(pairs.turns(evidence))
 
 
 def _vendor_warnings(vendor: str, view: View) -> Iterator[Note]:
@@ -695,30 +720,22 @@ def _vendor_warnings(vendor: str, view: View) -> Iterator[Note]:
             yield Note(id=f"warning.{name}", values=values | {"n": over})
 
 
-def _order_warning(evidence: Evidence) -> Iterator[Note]:
+def _order_warning(turns: Sequence[Turn]) -> Iterator[Note]:
     """Whether one vendor mostly came first on a shared phone: an order effect would look like a difference."""
-    frame = evidence.messages
-    frame = frame[((frame["visit"] != "") & frame["sent_at"].notna()).to_numpy()]
-    if frame.empty or len(evidence.vendors) < 2:
+    if all(one.balanced for one in turns):
         return
-    ordered = frame.sort_values(["visit", "sent_at"])
-    size = ordered.groupby("visit")["case_id"].transform("size").to_numpy()
-    place = ordered.groupby("visit").cumcount().to_numpy()
-    shared = size > 1
-    if shared.sum() < 40:
-        return
-    part = place[shared] / (size[shared] - 1)
-    vendors, index = np.unique(ordered["vendor"].astype(str).to_numpy()[shared], return_inverse=True)
-    means = np.bincount(index, weights=part) / np.bincount(index)
-    if (gap := float(means.max() - means.min())) > 0.25:
-        yield Note(
-            id="warning.order",
-            values={
-                "early": str(vendors[means.argmin()]),
-                "late": str(vendors[means.argmax()]),
-                "gap_share": gap,
-            },
-        )
+    early, late = min(turns, key=lambda one: one.place), max(turns, key=lambda one: one.place)
+    values: dict[str, str | int | float] = {"early": early.vendor, "late": late.vendor}
+    values["gap_share"] = late.place - early.place
+    yield Note(id="warning.order", values=values)
+
+
+def _fresh_warning(vendor: str, taken: _Taken) -> Iterator[Note]:
+    """Whether a vendor treats the numbers it knows better than fresh ones: then no figure here holds for customers."""
+    found = taken.find(vendor, "arrival.fresh_difference", {})
+    if found is not None and (one := found.estimate) is not None and one.low is not None and one.low > 0:
+        gap = one.value or 0.0
+        yield Note(id="warning.fresh_worse", values={"vendor": vendor, "gap_share": gap, "least_share": one.low})
 
 
 def _method(evidence: Evidence) -> dict[str, str | int | float]:
@@ -743,6 +760,38 @@ def _method(evidence: Evidence) -> dict[str, str | int | float]:
         "open_drawn": "uniform",
         "judged_by": __version__,
     }
+
+
+def _provenance(evidence: Evidence) -> Provenance:
+    """What another run must have alike to be compared with this one."""
+    began = evidence.run.began
+    settings = began.settings
+    handsets: dict[str, list[str]] = {}
+    for id, person in sorted(began.panel.items()):
+        if person.kind is RecipientKind.HANDSET:
+            joined = None if person.since is None else person.since.isoformat()
+            handsets.setdefault(person.carrier.value, []).append(_digest([id, joined])[:12])
+    planned: dict[str, Counter[str]] = {vendor: Counter() for vendor in evidence.vendors}
+    first = evidence.messages[~evidence.messages["case_id"].duplicated().to_numpy()]
+    for vendor, scenario in zip(first["vendor"].astype(str), first["scenario"].astype(str), strict=True):
+        planned[vendor][scenario] += 1
+    told = settings.get("setups") or {}  # label → part → digest: signature, options, templates
+    setups = {
+        label: {
+            "adapter": entry.adapter, "standing": entry.standing, "endpoint": _digest(entry.endpoint)[:12],
+            **{str(part): str(value) for part, value in (told.get(label) or {}).items()},
+        }
+        for label, entry in began.vendors.items()
+    }  # fmt: skip
+    return Provenance(
+        scenarios=planned, purposes=tuple(str(one) for one in settings.get("purposes") or ()),
+        days=evidence.run.seconds("lasts_seconds", 0.0) / stats.DAY, hours=str(settings.get("hours") or ""),
+        handsets={carrier: tuple(sorted(found)) for carrier, found in sorted(handsets.items())}, setups=setups,
+    )  # fmt: skip
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _panel(evidence: Evidence) -> dict[str, int]:

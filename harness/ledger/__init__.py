@@ -24,6 +24,7 @@ class Entry:
     case_id: str | None = None
     dedupe: str | None = None  # a second entry with the same key is dropped: a repeat changes nothing
     recording: bytes | None = None
+    spare: bool = False  # written only if everything else of its append is a repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,16 @@ class Head:
 
     seq: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A fact in its place in the chain: digest = SHA-256(the one before + SHA-256(salt + content))."""
+
+    fact: Fact
+    content: bytes  # all columns of the fact, as they are digested
+    salt: bytes | None  # None: a ledger from before salts; then digest = SHA-256(the one before + content)
+    digest: bytes
 
 
 Listener = Callable[[Fact], None]
@@ -64,6 +75,9 @@ class Ledger(Protocol):
         """A recorded exchange by its digest. Raises LedgerError if there is none or it does not fit its digest."""
 
     def head(self) -> Head: ...
+
+    def chain(self) -> Iterator[Link]:
+        """Every fact with its link, in order: for handing some out in a way that others can check."""
 
     def verify(self) -> Head:
         """Recompute the chain and every recording's digest. Raises LedgerError naming the first fact that fails."""

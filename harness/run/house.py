@@ -22,7 +22,7 @@ from harness.ledger import Entry, Ledger
 from harness.run.board import Scenario
 from harness.run.chores import Chores, Doubts
 from harness.run.engine import LEAD, Crew, Engine
-from harness.run.inbox import Inbox, People
+from harness.run.inbox import Inbox, People, PushDoor
 from harness.run.lines import Line, Redactor
 from harness.run.plan import Plan
 from harness.run.questions import Asker, TlsProbing
@@ -70,9 +70,10 @@ def open_contest(evaluation: Evaluation, *, clock: Clock, nonce: Callable[[], st
             label=label,
             credentials=one.credentials,
             endpoint=one.endpoint or (f"https://{label}.sandbox" if evaluation.mode == "sandbox" else None),
+            endpoints=one.endpoints,
             signature=one.signature,
             options={**kind.manifest.options, **one.options},
-            push_url=f"{evaluation.inbox.url}/push/{label}",
+            push_url=f"{evaluation.inbox.url}/push/{label}/{one.push_word}",
         )
         if not complaints:
             vendors[label] = kind(accounts[label], tools)
@@ -93,11 +94,18 @@ def _account_complaints(evaluation: Evaluation, one: VendorAccount, manifest: Ma
     for kind, given, known in (
         ("account", one.credentials, wanted),
         ("options", one.options, manifest.options),
+        ("endpoints", one.endpoints, manifest.endpoints),
     ):
         for name in sorted(given.keys() - known.keys()):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"{manifest.id} knows {', '.join(known) or 'none'}."
             yield Complaint(place=place(kind, name), problem=f"is no {kind} of {manifest.id}", way_out=hint)
+    if evaluation.mode == "live" and not (one.endpoint or manifest.endpoint):
+        yield Complaint(
+            place=place("endpoint"),
+            problem=f"is missing, and {manifest.id} gives every account a host of its own",
+            way_out="Write the address you were given:  endpoint: https://sms.example.com",
+        )
     if manifest.by_template and not one.templates:
         texts = ", ".join(list(shipped_texts())[:3])
         yield Complaint(
@@ -122,7 +130,7 @@ def redactor_of(evaluation: Evaluation, *, phones: bool = True) -> Redactor:
     """
     values: list[str | Secret | None] = []
     for vendor in evaluation.vendors.values():
-        values += vendor.credentials.values()
+        values += (*vendor.credentials.values(), Secret(vendor.push_word))
     for forwarder in evaluation.forwarders.values() if phones else ():
         values += (forwarder.secret, forwarder.password)
     return Redactor(
@@ -143,7 +151,7 @@ def first_facts(evaluation: Evaluation, contest: Contest, plan: Plan, at: dateti
             capabilities=tuple(sorted(capabilities_of(vendor))),
             absent={key: {"kind": why.kind, "because": why.because} for key, why in sorted(manifest.absent.items())},
             price=evaluation.vendors[label].price,
-            endpoint=contest.accounts[label].endpoint or manifest.endpoint,
+            endpoint=contest.accounts[label].endpoint or manifest.endpoint or "",
             push_is_signed=manifest.push_is_signed,
         )
     began = RunBegan(
@@ -244,6 +252,9 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         people=people,
         redactor=redactor,
         of_vendors=of_vendors,
+        doors={
+            label: PushDoor(word=one.push_word, networks=one.push_from) for label, one in evaluation.vendors.items()
+        },
     )
     return House(engine=engine, inbox=inbox)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
+import hmac
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from starlette.routing import Route
 from harness import text
 from harness.capabilities import Acknowledgement, Push, PushRefused, PushRequest, ReadsPushes
 from harness.clock import Clock
-from harness.config import Forwarder
+from harness.codec import plain_json
+from harness.config import Forwarder, Network
 from harness.domain import Recipient, ReportSource, Sighting, StatusReport
 from harness.errors import LedgerError
 from harness.facts import (
@@ -38,7 +40,7 @@ from harness.facts import PushRefused as PushWasRefused
 from harness.ledger import Entry, Ledger
 from harness.matching import tokens_in
 from harness.numbering import NotMobile, parse_mobile
-from harness.run.handsets import Seen, read_post
+from harness.run.handsets import read_post
 from harness.run.lines import Redactor
 
 LARGEST_PUSH: Final = 2 * 1024 * 1024
@@ -92,6 +94,29 @@ class People:
         return any(token in known for token in tokens_in(text))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushDoor:
+    """What a push to one account must show, unless the vendor signs it."""
+
+    word: str  # the secret part of the path: /push/<label>/<word>/…
+    networks: tuple[Network, ...] = ()  # signed or not, it must come from one of these; empty: from anywhere
+
+    def is_known(self, path: str) -> bool:
+        """Whether a path holds the word."""
+        return any(hmac.compare_digest(self.word.encode(), part.encode()) for part in path.split("/"))
+
+    def is_from(self, remote: str | None) -> bool:
+        """Whether a push comes from an address on the list."""
+        if not self.networks:
+            return True
+        try:
+            address = ipaddress.ip_address(remote or "")
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self.networks)
+
+
 class Inbox:
     """The receiver. `app` is an ASGI application; `post` is the same door without a socket."""
 
@@ -105,11 +130,16 @@ class Inbox:
         people: People,
         redactor: Redactor,
         of_vendors: Redactor | None = None,
+        doors: Mapping[str, PushDoor] | None = None,
     ) -> None:
-        """`of_vendors`: what pushes are redacted with, if not with all that `redactor` knows."""
+        """`of_vendors`: what pushes are redacted with, if not with all that `redactor` knows. `doors`: label → what its
+        pushes must show; a label that is not in it takes any push that its vendor can read."""
         self._ledger, self._clock = ledger, clock
         self._vendors, self._forwarders, self._people, self._redactor = vendors, forwarders, people, redactor
+        # Asked once: to ask a run-time protocol costs as much as reading a push.
+        self._readers = {label: vendor for label, vendor in vendors.items() if isinstance(vendor, ReadsPushes)}
         self._of_vendors = of_vendors or redactor
+        self._doors = doors or {}
         self._used: OrderedDict[str, str] = OrderedDict()  # replay key → digest of the body it came with
         self._admin = Starlette(routes=[Route("/", self._welcome), Route("/health", self._health)])
 
@@ -143,6 +173,7 @@ class Inbox:
                     },
                     body=body,
                     received_at=self._clock.now(),
+                    remote=(scope.get("client") or (None,))[0],
                 )
             )
         headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
@@ -168,7 +199,7 @@ class Inbox:
         if self._is_full():
             return Acknowledgement(status=503, body=b'{"error":"busy"}')
         kind, _, rest = request.path.strip("/").partition("/")
-        door = self._redactor.text(f"{kind}/{rest}"[:120])
+        door = self._redactor.text(self._wordless(f"{kind}/{rest}")[:120])
         try:
             if kind == "push":
                 bodies, answer = self._read_push(rest.split("/")[0], door, request)
@@ -190,16 +221,21 @@ class Inbox:
         self, door: str, request: PushRequest, bodies: list[tuple[FactBody, str | None]], *, whole: bool
     ) -> Iterator[Entry]:
         recording = self._journal(request) if whole else None
-        if whole:
-            yield Entry(body=PushArrived(door=door), at=request.received_at, recording=recording)
         for body, dedupe in bodies:
             yield Entry(body=body, at=request.received_at, dedupe=dedupe, recording=recording)
+        if whole:  # a post that brought nothing new is kept all the same
+            yield Entry(body=PushArrived(door=door), at=request.received_at, recording=recording, spare=True)
+
+    def _wordless(self, path: str) -> str:
+        """A path without the secret word of the door it leads to."""
+        ours = self._doors.get(path.strip("/").partition("/")[2].partition("/")[0])
+        return path.replace(ours.word, "•••") if ours else path
 
     def _journal(self, request: PushRequest) -> bytes:
         """The post as it came, numbers and secrets redacted; bytes that are no text are kept as base64."""
         noted: dict[str, Any] = {
             "method": request.method,
-            "path": request.path,
+            "path": self._wordless(request.path),
             "query": request.query,
             "headers": dict(request.headers),
         }
@@ -210,7 +246,7 @@ class Inbox:
             # Masked as Latin-1, so that a number in a wrongly encoded body does not get through either.
             masked = redactor.text(request.body.decode("latin-1")).encode("latin-1", "replace")
             noted["body_base64"] = base64.b64encode(masked).decode()
-        post = redactor.text(json.dumps(noted, ensure_ascii=False, separators=(",", ":")))
+        post = redactor.text(plain_json(noted))
         # Past the redactor: one digest in a hundred holds eleven digits like a number's; a masked one proves nothing.
         return f'{{"body_sha256":"{hashlib.sha256(request.body).hexdigest()}",{post[1:]}'.encode()
 
@@ -219,11 +255,19 @@ class Inbox:
     def _read_push(
         self, label: str, door: str, request: PushRequest
     ) -> tuple[list[tuple[FactBody, str | None]], Acknowledgement]:
-        vendor = self._vendors.get(label)
-        if not isinstance(vendor, ReadsPushes):
+        vendor = self._readers.get(label)
+        if vendor is None:
             raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
+        ours = self._doors.get(label)
         try:
+            if ours is not None and not ours.is_from(request.remote):
+                raise PushRefused("from an address that is not on the list", _FORBIDDEN)
             push: Push = vendor.read_push(request)
+            says = bool(push.reports or push.inbound or push.decisions or push.unread)
+            if ours is not None and says and not (push.authenticated or ours.is_known(request.path)):
+                raise PushRefused("neither signed nor by the account's secret path", _FORBIDDEN)
+            if push.once:
+                self._refuse_again(f"push:{label}:{push.once}", request.query.encode() + b"\n" + request.body)
             return self._push_facts(label, door, push), push.acknowledgement
         except PushRefused:
             raise
@@ -264,7 +308,8 @@ class Inbox:
         if forwarder is None or recipient is None:
             raise PushRefused("no such door", Acknowledgement(status=404, body=b'{"error":"no such door"}'))
         seen = read_post(forwarder, recipient, request)
-        self._refuse_replay(forwarder_id, seen, request)
+        if seen.replay_key:
+            self._refuse_again(f"{forwarder_id}:{seen.replay_key}", request.body)
         bodies: list[tuple[FactBody, str | None]] = []
         heartbeat = seen.heartbeat
         for one in seen.sightings:
@@ -278,15 +323,16 @@ class Inbox:
             bodies.append((heartbeat, None))
         return bodies, Acknowledgement(body=b'{"code":200,"msg":"success"}')
 
-    def _refuse_replay(self, forwarder_id: str, seen: Seen, request: PushRequest) -> None:
+    def _refuse_again(self, key: str, content: bytes) -> None:
         """A signature that does not cover the body may come again with the same body (a retry), never with another."""
-        if not seen.replay_key:
-            return
-        key, digest = f"{forwarder_id}:{seen.replay_key}", hashlib.sha256(request.body).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         if self._used.setdefault(key, digest) != digest:
-            raise PushRefused("replayed", Acknowledgement(status=403, body=b'{"error":"refused"}'))
+            raise PushRefused("replayed", _FORBIDDEN)
         while len(self._used) > REPLAYS_REMEMBERED:
             self._used.popitem(last=False)
+
+
+_FORBIDDEN: Final = Acknowledgement(status=403, body=b'{"error":"refused"}')
 
 
 def report_fact(

@@ -18,7 +18,9 @@ from urllib.parse import quote
 import httpx
 import tenacity
 
+from harness.capabilities import HARMLESS, SPACED
 from harness.clock import Clock
+from harness.codec import plain_json
 from harness.errors import NoAnswer, Throttled, Unintelligible, Unreachable, VendorTrouble
 from harness.facts import Call
 from harness.flow import Flow
@@ -71,7 +73,8 @@ class Redactor:
         ):  # a plain search for each is ten times faster than one pattern of them all
             if word in text:
                 text = text.replace(word, "•••")
-        text = _BASIC.sub("Basic •••", text)
+        if "asic " in text or "ASIC " in text:
+            text = _BASIC.sub("Basic •••", text)
         return _LONG_DIGITS.sub(self._long_digits, _NUMBER.sub(self._number, text))
 
     def _number(self, found: re.Match[str]) -> str:
@@ -120,6 +123,7 @@ class Line:
     ) -> None:
         self._transport, self._clock, self._redactor = transport, clock, redactor
         self._limiter = Limiter(per_second)
+        self._apart: dict[str, Limiter] = {}  # kind of request → its own, beside the account's
         self._deadline, self._tries = deadline, tries
 
     async def carry(
@@ -127,8 +131,9 @@ class Line:
     ) -> Carried[T]:
         """Play a flow to its end.
 
-        It is begun again only when nothing was written, or the vendor itself answered "too fast" and so took nothing;
-        and only if `again`.
+        It is begun again only when nothing was written, or the vendor itself answered "too fast" and so took nothing,
+        or nothing but requests marked harmless was; and only if `again`. Trouble with a harmless request, before any
+        other, is trouble with nothing written.
 
         Args:
             begin: makes the flow; called once a try, so that each has its own time and nonce.
@@ -181,7 +186,11 @@ class Line:
     def redactor(self) -> Redactor:
         return self._redactor
 
-    async def turn(self) -> None:
+    async def turn(self, request: httpx.Request) -> None:
+        """Wait for our turn: that of the request's kind, if it is marked, then the account's."""
+        if (mark := request.extensions.get(SPACED)) is not None:
+            kind, seconds = mark
+            await self._apart.setdefault(kind, Limiter(1.0 / seconds)).turn()
         await self._limiter.turn()
 
 
@@ -192,13 +201,15 @@ class _Attempt:
         self.line, self.planned_at = line, planned_at
         self.tries = 0
         self.requests = 0  # of the latest try
+        self.effects = 0  # those of them that are not marked harmless
+        self.is_harmless = False  # the latest one
         self.exchanges: list[dict[str, Any]] = []
         self.last: Call | None = None
         self.last_body = b""  # the beginning of the latest reply, for trouble that could not keep it
 
     async def run(self, begin: Callable[[], Flow[T]]) -> T:
         self.tries += 1
-        self.requests = 0
+        self.requests = self.effects = 0
         flow: Flow[T] | None = None
         try:
             flow = begin()
@@ -216,10 +227,12 @@ class _Attempt:
         except VendorTrouble as trouble:
             if isinstance(trouble, Unintelligible) and not trouble.body:
                 trouble.body = self.last_body
+            if not self.effects:
+                trouble.written = False  # nothing but harmless requests left
             raise
         except Exception as error:
             # An adapter that stumbles is our fault; what it stumbled over may have left: trouble, never a crash.
-            if self.requests == 0:
+            if self.effects == 0:
                 raise VendorTrouble(f"the adapter failed: {type(error).__name__}: {error}", written=False) from error
             why = f"the adapter could not read the reply: {type(error).__name__}: {error}"
             raise Unintelligible(why, body=self.last_body) from error
@@ -234,8 +247,10 @@ class _Attempt:
         # The pace is kept before the planned instant counts as late: waiting our turn is lag, and shown as such.
         now = loop.time()
         planned = now - (self.line.clock.now() - self.planned_at).total_seconds() if first and self.tries == 1 else now
-        await self.line.turn()
+        await self.line.turn(request)
         self.requests += 1
+        self.is_harmless = bool(request.extensions.get(HARMLESS))
+        self.effects += not self.is_harmless
         try:
             reply = await self.line.exchange(request, planned)
         except VendorTrouble as error:
@@ -285,13 +300,14 @@ class _Attempt:
 
     def recording(self) -> bytes:
         """The exchanges as JSON, redacted as a whole, so that nothing in them is forgotten."""
-        return self.line.redactor.text(json.dumps(self.exchanges, ensure_ascii=False, separators=(",", ":"))).encode()
+        return self.line.redactor.text(plain_json(self.exchanges)).encode()
 
 
 def _is_safe_again(error: BaseException, attempt: _Attempt) -> bool:
-    if attempt.requests > 1:
+    if attempt.effects > (not attempt.is_harmless):
         return False  # an earlier request of the flow may have had its effect
-    return isinstance(error, Unreachable | Throttled)
+    lost = (NoAnswer,) if attempt.is_harmless else ()
+    return isinstance(error, (Unreachable, Throttled, *lost))
 
 
 def _pause(error: BaseException | None, tries: int) -> float:

@@ -17,7 +17,7 @@ import uvicorn
 
 from harness import registry
 from harness.capabilities import PushRequest
-from harness.clock import Chance, LoopClock, RealClock, VirtualLoop, fresh_seed, real_nonce
+from harness.clock import Chance, LoopClock, RealClock, VirtualLoop, fresh_seed, real_nonce, real_salt
 from harness.config import Evaluation
 from harness.content import shipped_texts
 from harness.domain import BEIJING
@@ -80,6 +80,11 @@ def sandbox_world(evaluation: Evaluation, folder: Path, *, seed: int, epoch: dat
     return world
 
 
+def sandbox_begins(evaluation: Evaluation) -> datetime:
+    """When a run in memory begins, in its own time."""
+    return evaluation.begins or datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING).astimezone(UTC)
+
+
 def virtual_epoch(begins: datetime) -> datetime:
     """Midnight in Beijing before a run begins: day 1 of its world."""
     local = begins.astimezone(BEIJING)
@@ -107,7 +112,7 @@ def play_in_memory(
         plug: for crash tests, see SqliteLedger.
     """
     seed = seed_of(evaluation) if seed is None else seed
-    begins = evaluation.begins or datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING).astimezone(UTC)
+    begins = sandbox_begins(evaluation)
     epoch = virtual_epoch(begins)
     world = world or sandbox_world(evaluation, folder, seed=seed, epoch=epoch)
     begin = max(0.0, (world.now() - epoch).total_seconds())
@@ -120,7 +125,15 @@ def play_in_memory(
     run_folder = out / run_id
     run_folder.mkdir(parents=True, exist_ok=True)
     path = str(run_folder / "ledger.db") if on_disk else ":memory:"
-    ledger = SqliteLedger(path, run_id=run_id, inline=True, durable=False, plug=plug, exclusive=on_disk)
+    ledger = SqliteLedger(
+        path,
+        run_id=run_id,
+        inline=True,
+        durable=False,
+        plug=plug,
+        exclusive=on_disk,
+        salt=chance.stream("salt").randbytes(32),
+    )
     # A run makes many long-lived objects and no cycles to speak of: looking for some takes a third of the time.
     gc.freeze()
     gc.disable()
@@ -168,7 +181,7 @@ async def _play_virtual(
     )
     if on_ready is not None:
         on_ready(house)
-    playing = asyncio.create_task(world.run(lambda request: _hand_over(house.inbox, clock, request)))
+    playing = asyncio.create_task(world.run(lambda post: _hand_over(house.inbox, clock, post)))
     try:
         because = await house.engine.run()
     finally:
@@ -178,19 +191,28 @@ async def _play_virtual(
     return because
 
 
-async def _hand_over(inbox: Inbox, clock: LoopClock, request: httpx.Request) -> httpx.Response:
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """As much of a response as the world looks at."""
+
+    status_code: int
+    content: bytes
+
+
+async def _hand_over(inbox: Inbox, clock: LoopClock, post: Any) -> _Heard:
     """The world's post, straight to the inbox: the same door without a socket."""
+    url: httpx.URL = post.url
     answer = await inbox.post(
         PushRequest(
-            method=request.method,
-            path=request.url.path,
-            query=request.url.query.decode(),
-            headers=dict(request.headers),
-            body=request.content,
+            method=post.method,
+            path=url.path,
+            query=url.query.decode(),
+            headers=post.headers,
+            body=post.content,
             received_at=clock.now(),
         )
     )
-    return httpx.Response(answer.status, content=answer.body, headers={"content-type": answer.content_type})
+    return _Heard(answer.status, answer.body)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
@@ -236,7 +258,9 @@ async def play_for_real(
         folder.mkdir(parents=True, exist_ok=True)
     elif not (folder / "ledger.db").is_file():
         raise LedgerError(f"{folder.name}: there is no run of that name in {out.name}. See `smsbench status`.")
-    ledger = SqliteLedger(folder / "ledger.db", run_id=run_id if fresh else None, exclusive=not receive_only)
+    ledger = SqliteLedger(
+        folder / "ledger.db", run_id=run_id if fresh else None, exclusive=not receive_only, salt=real_salt()
+    )
     transport = Wire()
     if listen is not None:
         ledger.listen(listen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import config, registry
+from harness.clock import RealClock
 from harness.config import Evaluation, load_evaluation
 from harness.domain import BEIJING, Carrier, Hours, Money, Purpose, Secret
 from harness.errors import Complaint, ConfigError
+from harness.run.house import Contest, open_contest
 from tests.harness.given import ENVIRONMENT, EVALUATION, RECIPIENTS, write
 
 
@@ -179,6 +182,9 @@ vendors:
     endpoint: ftp://sms.example.com
     reports: sometimes
     per_second: 0
+    endpoints: {management: nowhere}
+    push_secret: literal-secret-0123456789
+    push_from: [203.0.113.0/24, 10.0.0.1/8]
     templates: {login_cod: SMS_1}
 scenarios:
   delivry: {messages: 12}
@@ -212,6 +218,9 @@ EXPECTED = {
     "vendors.Ali Main.endpoint": "ftp://sms.example.com",
     "vendors.Ali Main.reports": "got 'sometimes'",
     "vendors.Ali Main.per_second": "no number above 0",
+    "vendors.Ali Main.endpoints.management": "web address",
+    "vendors.Ali Main.push_secret": "$PUSH_SECRET",
+    "vendors.Ali Main.push_from": "'10.0.0.1/8' is no address or network",
     "vendors.Ali Main.templates.login_cod": "Did you mean login_code?",
     "scenarios.delivry": "Did you mean delivery?",
     "horizon": "longer than report_horizon",
@@ -229,6 +238,7 @@ def test_all_that_is_wrong_is_found_at_once_where_it_stands(folder):
         assert leaf in WRONG.splitlines()[line - 1], (path, line)
     assert any(one.place == "recipients.csv, line 6: number" for one in found)
     assert "LTAI5literal" not in "".join(map(str, found)), "a literal secret is not repeated"
+    assert "literal-secret" not in "".join(map(str, found))
 
 
 def test_complaints_come_in_the_order_of_the_files(folder):
@@ -490,3 +500,34 @@ def test_any_value_in_any_place_is_taken_or_complained_about(folder, data):
         load_evaluation(folder / "evaluation.yaml", ENVIRONMENT)
     except ConfigError as error:
         assert "0000 1234" not in str(error)
+
+
+# --- what only the adapter knows ------------------------------------------------------------------------------------
+
+
+MONTNETS = """\
+  meng:
+    use: montnets
+    account: {userid: $ALI_KEY, pwd: $ALI_SECRET}
+    signature: 某某科技
+    price: 0.04 CNY
+"""
+
+
+def contest_of(folder: Path, extra: str = "") -> Contest:
+    text = EVALUATION.replace("vendors:\n", f"vendors:\n{MONTNETS}{extra}")
+    environment = {**ENVIRONMENT, "ALI_KEY": "J10003", "ALI_SECRET": "a-password"}
+    evaluation = replace(load_evaluation(write(folder, text), environment), mode="live")
+    return open_contest(evaluation, clock=RealClock(), nonce=lambda: "0" * 32)
+
+
+def test_an_account_whose_vendor_has_no_host_of_its_own_is_asked_for_one(folder):
+    with pytest.raises(ConfigError, match="gives every account a host of its own"):
+        contest_of(folder)
+
+
+def test_a_push_url_holds_a_word_that_no_other_account_and_no_report_has(folder):
+    contest = contest_of(folder, "    endpoint: https://sms.example.com\n")
+    words = {label: account.push_url.rpartition("/")[2] for label, account in contest.accounts.items()}
+    assert all(re.fullmatch("[0-9a-f]{32}", word) for word in words.values())
+    assert len(set(words.values())) == len(words)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.capabilities import Acknowledgement, Push, PushRefused, PushRequest
-from harness.config import Forwarder
+from harness.config import Forwarder, network
 from harness.domain import (
     DeliveryState,
     InboundMessage,
@@ -30,7 +30,7 @@ from harness.domain import (
 from harness.errors import LedgerError
 from harness.facts import Fact, ReportReceived, SightingReceived
 from harness.ledger.sqlite import SqliteLedger
-from harness.run.inbox import LARGEST_PUSH, LONGEST_BACKLOG, Inbox, People
+from harness.run.inbox import LARGEST_PUSH, LONGEST_BACKLOG, Inbox, People, PushDoor
 from harness.run.lines import Redactor
 from tests.harness.given import NOW, loop_clock, memory_ledger, push, recipient, virtually
 from tests.harness.test_handsets import gate, template
@@ -61,7 +61,7 @@ GOOD = Push(acknowledgement=Acknowledgement(body=b'{"code":0}'), reports=(report
 
 
 class Scene:
-    def __init__(self, says: Any = GOOD, ledger: Any = None) -> None:
+    def __init__(self, says: Any = GOOD, ledger: Any = None, door: PushDoor | None = None) -> None:
         self.ledger = ledger or memory_ledger()
         person = recipient(forwarder="f1")
         self.inbox = Inbox(
@@ -76,6 +76,7 @@ class Scene:
                 tokens={"p1": frozenset({"BCD234"})},
             ),
             redactor=Redactor(secrets=[SECRET], numbers=[person.number, "+8618600001235"]),
+            doors={"ali": door} if door else None,
         )  # fmt: skip
 
     async def post(self, path: str = "/push/ali/reports", body: bytes = b"{}", **headers: str) -> Acknowledgement:
@@ -134,11 +135,10 @@ def test_a_push_is_journalled_read_and_acknowledged_in_the_vendors_words():
     async def work(it: Scene) -> None:
         answer = await it.post(body=b'{"raw":1}')
         assert (answer.status, answer.body) == (200, b'{"code":0}')
-        assert it.kinds == ["push_arrived", "report_received"]
-        arrived, told = it.facts
-        assert arrived.body.door == "push/ali/reports"
-        assert json.loads(it.ledger.recording(arrived.evidence))["body"] == '{"raw":1}'
-        assert told.evidence == arrived.evidence
+        assert it.kinds == ["report_received"]
+        (told,) = it.facts
+        assert json.loads(it.ledger.recording(told.evidence))["body"] == '{"raw":1}'
+        assert json.loads(it.ledger.recording(told.evidence))["path"] == "/push/ali/reports"
         assert told.body.recipient == "p1"
 
     scene(work)
@@ -208,19 +208,20 @@ def test_a_real_server_serves_the_inbox(tmp_path):
 
     asyncio.run(play())
     ledger = SqliteLedger(tmp_path / "ledger.db", read_only=True)
-    assert ledger.count() == {"push_arrived": 1, "report_received": 1}
+    assert ledger.count() == {"report_received": 1}
     ledger.release()
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------
 
 
-def test_a_report_pushed_again_is_one_report_and_two_arrivals():
+def test_a_report_pushed_again_is_one_report_and_its_repeats_are_on_record():
     async def work(it: Scene) -> None:
         for _ in range(50):
             assert (await it.post()).status == 200
         assert it.kinds.count("report_received") == 1
-        assert it.kinds.count("push_arrived") == 50
+        assert it.kinds.count("push_arrived") == 49
+        assert {fact.body.door for fact in it.facts if fact.body.kind == "push_arrived"} == {"push/ali/reports"}
 
     scene(work)
 
@@ -284,7 +285,7 @@ def test_a_forged_push_is_answered_as_its_vendor_asks_kept_and_changes_nothing()
     async def work(it: Scene) -> None:
         answer = await it.post(body=b"forged")
         assert (answer.status, answer.body) == (403, b"no")
-        assert it.kinds == ["push_arrived", "push_refused"]
+        assert it.kinds == ["push_refused"]
         assert it.facts[-1].body.why == "wrongly signed"
         assert b"forged" in it.ledger.recording(it.facts[-1].evidence)
 
@@ -299,7 +300,7 @@ def test_an_adapter_that_stumbles_loses_nothing_and_is_told_again_later(kind):
     async def work(it: Scene) -> None:
         answer = await it.post(body=b"odd")
         assert answer.status == 500, "the vendor keeps it and sends it again"
-        assert it.kinds == ["push_arrived", "push_refused"]
+        assert it.kinds == ["push_refused"]
         assert it.facts[-1].body.why == f"the adapter could not read it: {kind.__name__}"
         assert b"odd" in it.ledger.recording(it.facts[0].evidence)
 
@@ -309,7 +310,7 @@ def test_an_adapter_that_stumbles_loses_nothing_and_is_told_again_later(kind):
 def test_reports_made_wrongly_are_the_adapters_stumbling_too():
     async def work(it: Scene) -> None:
         assert (await it.post()).status == 500
-        assert it.kinds == ["push_arrived", "push_refused"]
+        assert it.kinds == ["push_refused"]
 
     scene(work, replace(GOOD, reports=(report(number=13800001234),)))
 
@@ -323,6 +324,101 @@ def test_half_a_character_in_a_report_is_no_poison():
 
     odd = InboundMessage(number="13800001234", to="1069", text="好\ud83d", vendor_message_id="i\udc00")
     scene(work, replace(GOOD, reports=(report("m\ud800"), report("m2")), inbound=(odd,)))
+
+
+WORD = "word-0123456789abcdef"
+DOOR = PushDoor(word=WORD)
+SIGNED = replace(GOOD, authenticated=True)
+
+
+def changed(it: Scene) -> list[str]:
+    return [kind for kind in it.kinds if kind not in ("push_arrived", "push_refused")]
+
+
+@pytest.mark.parametrize("path", ["/push/ali/reports", "/push/ali/word-0123456789abcdee/reports", "/push/ali"])
+def test_an_unsigned_push_by_another_path_than_the_secret_one_is_refused_and_changes_nothing(path):
+    async def work(it: Scene) -> None:
+        assert (await it.post(path)).status == 403
+        assert changed(it) == []
+        refusal = next(fact.body for fact in it.facts if fact.body.kind == "push_refused")
+        assert "secret path" in refusal.why
+
+    scene(work, door=DOOR)
+
+
+@pytest.mark.parametrize("path", [f"/push/ali/{WORD}/reports", f"/push/ali/{WORD}", f"/push/ali/{WORD}/reports/"])
+def test_an_unsigned_push_by_the_secret_path_counts_and_the_word_is_kept_nowhere(path):
+    async def work(it: Scene) -> None:
+        assert (await it.post(path)).status == 200
+        assert changed(it) == ["report_received"]
+        for fact in it.facts:
+            assert WORD not in repr(fact)
+            assert fact.evidence is None or WORD.encode() not in it.ledger.recording(fact.evidence)
+
+    scene(work, door=DOOR)
+
+
+def test_a_signed_push_needs_no_secret_path():
+    async def work(it: Scene) -> None:
+        assert (await it.post()).status == 200
+        assert changed(it) == ["report_received"]
+
+    scene(work, SIGNED, door=DOOR)
+
+
+def test_a_push_that_says_nothing_is_answered_without_proof():
+    echo = Push(acknowledgement=Acknowledgement(body=b"12345678", content_type="text/plain"))
+
+    async def work(it: Scene) -> None:
+        assert (await it.post()).body == b"12345678"
+        assert changed(it) == []
+
+    scene(work, echo, door=DOOR)
+
+
+@pytest.mark.parametrize(
+    ("remote", "status"),
+    [
+        ("203.0.113.9", 200), ("::ffff:203.0.113.9", 200), ("198.51.100.7", 200), ("198.51.100.8", 403), (None, 403),
+        ("unix:", 403), ("2001:db8::1", 403),
+    ],
+)  # fmt: skip
+def test_a_push_from_an_address_that_is_not_on_the_list_is_refused_although_it_is_signed(remote, status):
+    door = PushDoor(word=WORD, networks=(network("203.0.113.0/24"), network("198.51.100.7")))
+
+    async def work(it: Scene) -> None:
+        answer = await it.inbox.post(replace(push("/push/ali/reports", b"{}"), remote=remote))
+        assert (answer.status, changed(it)) == (status, ["report_received"] if status == 200 else [])
+
+    scene(work, SIGNED, door=door)
+
+
+def test_the_address_of_a_push_is_that_of_its_socket():
+    seen = []
+
+    def says(request: PushRequest) -> Push:
+        seen.append(request.remote)
+        return GOOD
+
+    async def work(it: Scene) -> None:
+        await asgi(it.inbox, "/push/ali/reports", b"{}")
+
+    scene(work, says)
+    assert seen == ["127.0.0.1"]
+
+
+def test_a_signature_that_covers_no_body_may_come_again_with_its_own_body_only():
+    async def work(it: Scene) -> None:
+        assert (await it.post(body=b"one")).status == 200
+        assert (await it.post(body=b"one")).status == 200  # the vendor tries again
+        assert (await it.post(body=b"two")).status == 403
+        assert changed(it) == ["report_received"]
+        assert it.kinds.count("push_refused") == 1
+
+    def says(request: PushRequest) -> Push:
+        return replace(SIGNED, once="token-1", reports=(report(request.body.decode()),))
+
+    scene(work, says, door=DOOR)
 
 
 @pytest.mark.parametrize("path", ["/push/nobody/reports", "/push/mute", "/push/", "/sightings/f8", "/sightings/f9"])
@@ -404,8 +500,8 @@ def test_a_message_of_ours_is_a_sighting_with_its_journal():
     async def work(it: Scene) -> None:
         answer = await it.inbox.post(template(text=OURS))
         assert answer.status == 200
-        assert it.kinds == ["push_arrived", "sighting_received"]
-        assert it.facts[1].body.recipient == "p1"
+        assert it.kinds == ["sighting_received"]
+        assert it.facts[0].body.recipient == "p1"
 
     scene(work)
 
@@ -413,7 +509,7 @@ def test_a_message_of_ours_is_a_sighting_with_its_journal():
 def test_a_token_of_ours_is_enough_where_the_signature_was_lost():
     async def work(it: Scene) -> None:
         await it.inbox.post(template(text="您的取件码BCD234"))
-        assert it.kinds == ["push_arrived", "sighting_received"]
+        assert it.kinds == ["sighting_received"]
 
     scene(work)
 
@@ -488,8 +584,8 @@ def test_pushes_in_any_order_and_number_leave_the_same_reports(told, chance):
 def test_facts_carry_our_own_time_of_arrival():
     async def work(it: Scene) -> None:
         await it.inbox.post(template(text=OURS))
-        sighting = it.facts[1].body
+        sighting = it.facts[0].body
         assert isinstance(sighting, SightingReceived)
-        assert sighting.received_at == it.facts[1].at == NOW
+        assert sighting.received_at == it.facts[0].at == NOW
 
     scene(work)

@@ -534,3 +534,64 @@ def test_whatever_is_appended_in_whatever_groups_the_chain_holds(entries, size):
             ledger.release()
 
     virtually(scene())
+
+
+def test_a_ledger_from_before_salts_is_read_verified_and_continued(tmp_path):
+    path = tmp_path / "ledger.db"
+    SqliteLedger(path, run_id="r1", inline=True, durable=False).release()
+    db = sqlite3.connect(path)
+    db.execute("ALTER TABLE run DROP COLUMN salt")
+    db.execute("DELETE FROM migrations WHERE name LIKE '0002%'")
+    db.commit()
+    db.close()
+    SqliteLedger(path, read_only=True).release()  # reading adds nothing
+    again = SqliteLedger(path, inline=True, durable=False)
+    virtually(again.append(Entry(body=RunEnded(because="done"), at=NOW)))
+    assert again.verify().seq == 1
+    again.release()
+    assert SqliteLedger(path, read_only=True).verify().seq == 1
+
+
+def test_another_salt_breaks_the_chain(tmp_path):
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, run_id="r1", inline=True, durable=False, salt=b"s" * 32)
+    virtually(ledger.append(Entry(body=RunEnded(because="done"), at=NOW)))
+    ledger.release()
+    db = sqlite3.connect(path)
+    db.execute("UPDATE run SET salt = ?", (b"t" * 32,))
+    db.commit()
+    db.close()
+    with pytest.raises(LedgerError, match="fact 1"):
+        SqliteLedger(path, read_only=True).verify()
+
+
+def test_equal_facts_in_two_runs_have_digests_that_tell_nothing_of_each_other(tmp_path):
+    heads = set()
+    for name in ("a", "b"):
+        ledger = SqliteLedger(tmp_path / name, run_id="r1", inline=True, durable=False, salt=name.encode() * 32)
+        virtually(ledger.append(Entry(body=RunEnded(because="done"), at=NOW)))
+        heads.add(ledger.head().digest)
+        ledger.release()
+    assert len(heads) == 2
+
+
+@pytest.mark.parametrize(
+    "recording", [b'{"a":1}', b"[" + b"1," * 2000 + b"1]", b"", b"\x78\x01plain", "原文".encode() * 800]
+)
+def test_every_recording_is_read_as_it_was_written(tmp_path, recording):
+    ledger = SqliteLedger(tmp_path / "l", run_id="r1", inline=True, durable=False)
+    entry = Entry(body=PushArrived(door="push/ali/reports"), at=NOW, recording=recording)
+    (fact,) = virtually(ledger.append(entry))
+    assert ledger.recording(fact.evidence) == recording
+    ledger.verify()
+
+
+def test_a_spare_entry_is_written_only_if_all_others_of_its_append_are_repeats(tmp_path):
+    ledger = SqliteLedger(tmp_path / "l", run_id="r1", inline=True, durable=False)
+    told = Entry(body=RunEnded(because="done"), at=NOW, dedupe="once")
+    spare = Entry(body=PushArrived(door="push/ali/reports"), at=NOW, recording=b"{}", spare=True)
+    first = virtually(ledger.append(told, spare))
+    again = virtually(ledger.append(told, spare))
+    alone = virtually(ledger.append(spare))
+    assert [fact is not None for fact in (*first, *again, *alone)] == [True, False, False, True, True]
+    ledger.verify()

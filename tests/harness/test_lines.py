@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.capabilities import Pace, harmless, spaced
 from harness.errors import NoAnswer, Throttled, Unauthorised, Unintelligible, Unreachable, VendorTrouble
 from harness.flow import Flow, read_object
 from harness.run.lines import MOST_REQUESTS, RECORDED_BODY, Carried, Limiter, Line, Redactor
@@ -106,6 +107,60 @@ def test_it_is_given_up_after_four_tries_with_growing_pauses():
     assert not carried.trouble.written
     assert carried.call.written_at is carried.call.lag is None
     assert far.at == pytest.approx([0.0, 0.5, 1.5, 3.5], abs=0.01)
+
+
+def with_token() -> Flow[str]:
+    """A flow that fetches a token first, sends, and asks after it."""
+    reply = yield harmless(httpx.Request("GET", f"{URL}/token"))
+    token = str(read_object(reply).get("token"))
+    reply = yield httpx.Request("POST", URL, headers={"x-token": token})
+    sent = str(read_object(reply)["id"])
+    reply = yield harmless(httpx.Request("GET", f"{URL}/after"))
+    if read_object(reply).get("error"):
+        raise Throttled("too fast")
+    return sent
+
+
+TOKEN = httpx.Response(200, json={"token": "t1"})
+
+
+@pytest.mark.parametrize("loss", [httpx.ReadTimeout, httpx.ReadError, httpx.ConnectError])
+def test_a_lost_harmless_request_is_tried_again(loss):
+    far = Far(failing(loss), TOKEN, OK, OK)
+    carried = carry(far, with_token)
+    assert (carried.result, carried.call.tries) == ("m1", 2)
+    assert [request.method for request in far.asked] == ["GET", "GET", "POST", "GET"]
+
+
+def test_after_a_harmless_request_what_was_not_written_is_tried_again():
+    far = Far(TOKEN, failing(httpx.ConnectError), TOKEN, OK, OK)
+    assert carry(far, with_token).result == "m1"
+
+
+def test_nothing_is_sent_again_because_a_harmless_request_after_it_failed():
+    far = Far(TOKEN, OK, slow())
+    carried = carry(far, with_token)
+    assert isinstance(carried.trouble, Throttled)
+    assert [request.method for request in far.asked].count("POST") == 1
+
+
+def test_what_was_written_after_a_harmless_request_is_not_tried_again():
+    far = Far(TOKEN, failing(httpx.ReadTimeout))
+    carried = carry(far, with_token)
+    assert isinstance(carried.trouble, NoAnswer) and carried.trouble.written
+    assert len(far.asked) == 2
+
+
+def test_trouble_with_harmless_requests_only_leaves_nothing_in_doubt():
+    far = Far(failing(httpx.ReadTimeout, written=True))
+    carried = carry(far, with_token)
+    assert isinstance(carried.trouble, NoAnswer) and not carried.trouble.written
+    assert len(far.asked) == 4
+
+
+def test_a_garbled_harmless_reply_leaves_nothing_in_doubt():
+    carried = carry(Far(httpx.Response(200, text="<html>")), with_token)
+    assert isinstance(carried.trouble, Unintelligible) and not carried.trouble.written
 
 
 @pytest.mark.parametrize(
@@ -291,6 +346,28 @@ def test_after_a_pause_there_is_no_burst():
         return turns
 
     assert virtually(scene()) == pytest.approx([0.0, 5.0, 5.1, 5.2])
+
+
+def test_requests_of_a_kind_keep_their_own_distance_and_hold_up_no_other():
+    pace, far = Pace(per_second=100.0, apart={"balance": 30.0}), Far(OK, seconds=0.0)
+
+    def ask() -> Flow[str]:
+        reply = yield spaced(httpx.Request("GET", URL), pace, "balance")
+        return str(read_object(reply)["id"])
+
+    async def scene() -> list[Carried[str]]:
+        line = Line(far, loop_clock(), Redactor(), per_second=pace.per_second)
+        return await asyncio.gather(line.carry(ask), line.carry(ask), line.carry(submit), line.carry(submit))
+
+    virtually(scene())
+    balances = [at for at, request in zip(far.at, far.asked, strict=True) if request.method == "GET"]
+    sends = [at for at, request in zip(far.at, far.asked, strict=True) if request.method == "POST"]
+    assert balances[1] - balances[0] == pytest.approx(30.0, abs=0.05)
+    assert max(sends) < 0.1
+
+
+def test_a_kind_that_the_pace_does_not_name_is_not_held_back():
+    assert spaced(httpx.Request("GET", URL), Pace(per_second=1.0), "balance").extensions == {}
 
 
 @given(st.floats(0.5, 200), st.lists(st.floats(0, 3), min_size=2, max_size=20))

@@ -11,6 +11,7 @@ from decimal import Decimal
 from hashlib import sha256
 from math import exp, log, sqrt
 from random import Random
+from typing import Literal
 
 from harness.domain import Better, Carrier, Estimate, Money, Purpose, Scope, State, Unit
 from harness.judge.result import (
@@ -34,6 +35,8 @@ from harness.judge.result import (
     RunInfo,
     Scorecard,
     Series,
+    SlaClause,
+    SlaValue,
     VendorInfo,
 )
 
@@ -167,6 +170,7 @@ def sample() -> Result:
         codes=_codes(),
         documents=_documents(),
         skipped=tuple(f for f in findings if f.state is State.NOT_OFFERED),
+        sla=_sla(),
         warnings=(
             Note(id="warning.few_handsets", values={"carrier": "china_telecom", "n": 6, "needed": 8}),
             Note(id="warning.in_doubt", values={"vendor": APEX, "n": 2, "of_share": 0.0016}),
@@ -837,3 +841,42 @@ def _documents() -> tuple[Document, ...]:
             )
         )
     return tuple(papers)
+
+
+# --- contracts -------------------------------------------------------------------------------------------------------
+
+
+def _sla() -> tuple[SlaClause, ...]:
+    """A clause that is kept, one that voids itself, and one that nobody can read."""
+    tencent = {
+        "counts": "not_failed", "of": "accepted", "threshold": 0.95, "exclude": ("invalid_number", "unreachable"),
+        "tiers": ((0.95, 0.1), (0.9, 0.3)), "fee": Money(amount=Decimal("12000")),
+    }  # fmt: skip
+    return (
+        SlaClause(
+            vendor=APEX, contract="DD-2026-01", counted=1240, excluded=18, contradicted=3, **tencent,
+            values=(_sla_value("reports", 0.993, "met"), _sla_value("handsets", 0.951, "unclear")),
+        ),
+        SlaClause(
+            vendor=WANLI, contract="WL-2026-88", counted=1238, void_if=("tri_network_code", "fixed_code"),
+            void_seen=("tri_network_code",), within=60.0, **tencent,
+            values=(
+                _sla_value("reports", 0.995, "met"),
+                SlaValue(
+                    basis="handsets", state=State.INSUFFICIENT, verdict="unknown",
+                    reason=Note(id="reason.no_messages"),
+                ),
+            ),
+        ),
+        SlaClause(
+            vendor=QINGLUAN, contract="", reason=Note(id="sla.unreadable", values={"problem": "formula: is missing"})
+        ),
+    )  # fmt: skip
+
+
+def _sla_value(basis: Literal["reports", "handsets"], share: float, verdict: Literal["met", "unclear"]) -> SlaValue:
+    low = {"met": 0.0, "unclear": 0.1}[verdict]
+    return SlaValue(
+        basis=basis, state=State.MEASURED, verdict=verdict, estimate=wilson(share, 1240, 420.0, handsets=24),
+        due=0.0, due_low=0.0, due_high=low, evidence=("c000017", "c000231"), evidence_count=9,
+    )  # fmt: skip

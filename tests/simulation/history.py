@@ -197,6 +197,17 @@ def _i3(history: History) -> Iterator[str]:
             yield f"{owner}'s sighting was acknowledged at {one.at} and is nowhere: {one.about[0]}"
 
 
+KEPT_OF_A_POST = (
+    "push_arrived",
+    "push_refused",
+    "report_received",
+    "inbound_received",
+    "review_decision_received",
+    "sighting_received",
+    "heartbeat_received",
+)
+
+
 def _i4(history: History) -> Iterator[str]:
     """Every post that was answered 2xx and is kept can be read again, and notes the digest of just those bytes.
 
@@ -209,15 +220,19 @@ def _i4(history: History) -> Iterator[str]:
     for fact in history.facts:
         if fact.evidence is not None and fact.evidence not in history.recordings:
             yield f"fact {fact.seq} ({fact.body.kind}) rests on a recording that is gone"
-        if isinstance(fact.body, PushArrived):
-            post = json.loads(history.recordings[str(fact.evidence)])
-            path = post.get("path", "")
-            noted.add((path, post.get("body_sha256", "")))
-            if path.strip("/") != fact.body.door:
-                yield f"fact {fact.seq} came by {fact.body.door}, its recording by {path}"
+        if fact.body.kind not in KEPT_OF_A_POST or fact.evidence is None:
+            continue
+        post = json.loads(history.recordings[fact.evidence])
+        if "body_sha256" not in post:  # pulled, not pushed
+            continue
+        path = post.get("path", "")
+        noted.add((path, post["body_sha256"]))
+        if isinstance(fact.body, PushArrived) and path.strip("/") != fact.body.door:
+            yield f"fact {fact.seq} came by {fact.body.door}, its recording by {path}"
     for one in history.posts:
         ours = one.path.startswith("/push/") or SIGNATURE.encode() in _spelt_out(one.body)
-        if one.status == 200 and ours and (one.path, hashlib.sha256(one.body).hexdigest()) not in noted:
+        path = re.sub(r"(?<=/)[0-9a-f]{32}(?=/|$)", "•••", one.path)  # the secret word of a push URL
+        if one.status == 200 and ours and (path, hashlib.sha256(one.body).hexdigest()) not in noted:
             yield f"a post to {one.path} at {one.at} was answered 200 and its bytes are not on record"
 
 

@@ -20,7 +20,7 @@ from harness.facts import Braked, Fact, RunEnded, RunResumed
 from harness.judge import journeys
 from harness.judge.result import Result
 from harness.ledger import Entry
-from tests.simulation.history import History, Leg, check, check_result, history_of, in_doubt, intents
+from tests.simulation.history import KEPT_OF_A_POST, History, Leg, check, check_result, history_of, in_doubt, intents
 from tests.simulation.worlds import CALM, RICH, TROUBLE, Plug, Scene, Stage, result_of
 
 SIDES = ("before", "after")
@@ -166,7 +166,7 @@ def pushes_of(scene: Scene, seed: int) -> list[int]:
         nonlocal known
         if side == "after":
             fresh, known = stage.rows()[known:], len(stage.rows())
-            if any(kind == "push_arrived" for _, _, kind, *_ in fresh):
+            if any(kind in KEPT_OF_A_POST for _, _, kind, *_ in fresh):
                 found.append(n)
 
     with TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import cli, desk
 from harness.domain import BEIJING, Carrier, Estimate, State
 from harness.judge import journeys
 from harness.judge.journeys import Evidence
@@ -62,7 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         if not (out / "exit").exists():
             code = cli.main(["demo", "--out", str(out)])
             (out / "exit").write_text(str(code), encoding="utf-8")
-    assert (out / "exit").read_text(encoding="utf-8") == str(cli.FINE)
+    assert (out / "exit").read_text(encoding="utf-8") == str(desk.FINE)
     (folder,) = (out / "runs").iterdir()
     return Demo(folder=folder, result=parse((folder / "result.json").read_bytes()))
 

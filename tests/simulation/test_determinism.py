@@ -21,11 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import cli, clock
+from harness import cli, clock, desk
 from harness.errors import HarnessError, LedgerError
 from harness.facts import Fact, InboundReceived, ReportReceived, SendIntended, SightingReceived
 from harness.judge import journeys
 from harness.judge.result import dump
+from harness.ledger import sqlite as store
 from harness.ledger.sqlite import SqliteLedger
 from harness.matching import Matcher
 from tests.simulation.history import check, check_result, history_of, leaks, outcome
@@ -39,8 +40,8 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """A whole run with every scenario, scored and reported as the command does it."""
     stage = Stage(tmp_path_factory.mktemp("rich"), RICH, 5)
     assert stage.play() is not None
-    result = cli._judge(stage.run_folder)
-    cli._save(result, stage.run_folder, ("zh-CN", "en"))
+    result = desk.judge_run(stage.run_folder)
+    desk.save(result, stage.run_folder, ("zh-CN", "en"))
     return stage
 
 
@@ -52,7 +53,7 @@ def test_the_same_seed_gives_the_same_ledger_and_the_same_result(rich, tmp_path)
     assert again.play() is not None
     assert again.rows() == rich.rows()
     assert again.recordings() == rich.recordings()
-    assert dump(cli._judge(again.run_folder)) == (rich.run_folder / "result.json").read_bytes()
+    assert dump(desk.judge_run(again.run_folder)) == (rich.run_folder / "result.json").read_bytes()
 
 
 def test_another_seed_gives_another_ledger(tmp_path):
@@ -88,7 +89,7 @@ def verify(folder: Path) -> int:
 
 
 def test_verify_passes_on_an_untouched_run(rich, capsys):
-    assert verify(rich.run_folder) == cli.FINE
+    assert verify(rich.run_folder) == desk.FINE
     assert f"{len(rich.rows()):,}" in capsys.readouterr().out
 
 
@@ -225,7 +226,7 @@ def test_facts_cut_off_at_the_end_show_against_the_result(forger, capsys):
     """A shorter chain is whole in itself; the head in the result document is what gives it away."""
     forger.forge(lambda db: db.execute("DELETE FROM facts WHERE seq = (SELECT max(seq) FROM facts)"))
     forger.verify()
-    assert verify(forger.folder) == cli.CHANGE_SOMETHING
+    assert verify(forger.folder) == desk.CHANGE_SOMETHING
     assert "rests on" in capsys.readouterr().err
 
 
@@ -235,7 +236,7 @@ def test_a_result_of_another_ledger_does_not_verify(forger, rich, capsys):
     told = json.loads(path.read_text(encoding="utf-8"))
     told["run"]["ledger_digest"] = "0" * 64
     path.write_text(json.dumps(told), encoding="utf-8")
-    assert verify(forger.folder) == cli.CHANGE_SOMETHING
+    assert verify(forger.folder) == desk.CHANGE_SOMETHING
     assert "rests on" in capsys.readouterr().err
 
 
@@ -349,7 +350,7 @@ def test_no_number_and_no_secret_stands_in_any_file_of_a_run_but_the_table_of_re
     for table in tables:
         for n, row in enumerate(db.execute(f"SELECT * FROM {table}")):
             cells = b" ".join(
-                zlib.decompress(cell) if table == "recordings" and isinstance(cell, bytes) else str(cell).encode()
+                store._restored(cell) if table == "recordings" and isinstance(cell, bytes) else str(cell).encode()
                 for cell in row
             )
             if leaks({f"{table} {n}": cells}, numbers=rich.numbers, secrets=rich.secrets):
@@ -385,12 +386,12 @@ def spoken(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str])
 def test_nothing_that_is_said_aloud_holds_a_number_or_a_secret(spoken, tmp_path):
     stage = Stage(tmp_path, RICH, 7)
     stage.play()
-    assert cli.main(["score", str(stage.run_folder)]) == cli.INSUFFICIENT  # seven phones settle no legal gate
-    assert cli.main(["report", str(stage.run_folder)]) == cli.FINE
+    assert cli.main(["score", str(stage.run_folder)]) == desk.INSUFFICIENT  # seven phones settle no legal gate
+    assert cli.main(["report", str(stage.run_folder)]) == desk.FINE
     for verb in ("status", "verify"):
-        assert cli.main([verb, str(stage.run_folder)]) == cli.FINE
+        assert cli.main([verb, str(stage.run_folder)]) == desk.FINE
     for case in list(history_of(stage).cases)[::7]:
-        assert cli.main(["show", case, str(stage.run_folder)]) == cli.FINE
+        assert cli.main(["show", case, str(stage.run_folder)]) == desk.FINE
     told = spoken()
     assert len(told) > 20_000
     assert leaks({"spoken": told}, numbers=stage.numbers, secrets=stage.secrets) == []

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import cli
+from harness import cli, desk
 from harness.capabilities import Account, Tools
 from harness.clock import Chance, LoopClock, RealClock, VirtualLoop, real_nonce
 from harness.domain import InDoubt, Secret
@@ -284,7 +284,7 @@ def play_until_full(stage: Stage, plug: Callable[[str, int], None] | None, fill:
         stage.play(plug, fill)
 
 
-@pytest.mark.parametrize("room", [0, 1, 2, 3, 5, 8, 13, 21])
+@pytest.mark.parametrize("room", [0, 1, 2, 3, 5, 8, 13, 16])
 def test_on_a_full_disk_sending_stops_and_what_was_acknowledged_stays(room, tmp_path):
     """SQLite itself says that the disk is full: no more pages than it has, and a few."""
     stage = Stage(tmp_path, TROUBLE, 5)
@@ -420,7 +420,7 @@ def test_the_command_tells_a_damaged_ledger_without_a_traceback(finished, tmp_pa
     shutil.copytree(finished.run_folder, run)
     (run / "ledger.db").write_bytes(b"\x00" * 5000)
     for verb in ("verify", "status", "score"):
-        assert cli.main([verb, str(run)]) == cli.CHANGE_SOMETHING
+        assert cli.main([verb, str(run)]) == desk.CHANGE_SOMETHING
         assert "ledger.db" in capsys.readouterr().err
 
 
@@ -529,7 +529,7 @@ def test_garbage_at_a_vendors_door_is_kept_told_and_changes_nothing(knock, label
 
     added = knock(story)
     kinds = [body.kind for body, _ in added]
-    assert kinds[0] == "push_arrived" and set(kinds) <= {"push_arrived", "push_refused"}
+    assert len(kinds) == 1 and set(kinds) <= {"push_arrived", "push_refused"}
     if kinds == ["push_arrived"]:
         assert body in (b"[]",)  # an empty push says nothing, and that is all right
     assert all(evidence is not None for _, evidence in added)
@@ -553,7 +553,7 @@ def test_a_forged_reply_is_refused_and_kept(knock, finished):
         )
         assert status != 200 or answer != b"SUCCESS"
 
-    assert [body.kind for body, _ in knock(story)] == ["push_arrived", "push_refused"]
+    assert [body.kind for body, _ in knock(story)] == ["push_refused"]
 
 
 def test_ten_megabytes_are_refused_while_they_come_and_a_hang_up_leaves_nothing(knock):
@@ -635,7 +635,7 @@ def test_a_signature_seen_once_does_not_carry_another_body(tmp_path):
     door.ledger.release()
     loop.close()
     kinds = [fact.body.kind for fact in stage.facts()[before:]]
-    assert kinds == ["push_arrived", "sighting_received", "push_arrived", "push_refused"]
+    assert kinds == ["sighting_received", "push_arrived", "push_refused"]
     assert stage.facts()[-1].body.why == "replayed"
 
 

@@ -22,7 +22,7 @@ from random import Random
 
 import pytest
 
-from harness import cli
+from harness import cli, desk
 from harness.clock import RealClock
 from harness.config import load_evaluation
 from harness.domain import BEIJING
@@ -101,9 +101,9 @@ class Sandbox:
         self._thread.join(PATIENCE)
         self._loop.close()
 
-    def begin(self, *more: str) -> subprocess.Popen[bytes]:
-        """`smsbench run` in a process of its own."""
-        command = [sys.executable, "-m", "harness", "run", "evaluation.yaml", "--env", "sandbox.env", *more]
+    def begin(self, *more: str, verb: str = "run") -> subprocess.Popen[bytes]:
+        """`smsbench run`, or another verb, in a process of its own."""
+        command = [sys.executable, "-m", "harness", verb, "evaluation.yaml", "--env", "sandbox.env", *more]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(HOUSE), "PYTHONUTF8": "1"}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe)
@@ -190,14 +190,14 @@ def test_a_killed_run_goes_on_and_sends_nothing_twice(tmp_path):
             kept = facts
             process = stage.begin("--resume", "--no-report")
         code, _, err = end(process)
-        assert code == cli.FINE, err
+        assert code == desk.FINE, err
         history = stage.history()
     check(history)
     assert history.ended
     assert sum(isinstance(fact.body, RunResumed) for fact in history.facts) == len(marks)
     assert len(history.cases) == 52
     assert len(history.sendings) >= 30
-    assert cli.main(["verify", str(stage.run_folder)]) == cli.FINE
+    assert cli.main(["verify", str(stage.run_folder)]) == desk.FINE
 
 
 def test_a_second_process_is_refused_and_an_interrupted_run_can_be_resumed(tmp_path):
@@ -205,14 +205,14 @@ def test_a_second_process_is_refused_and_an_interrupted_run_can_be_resumed(tmp_p
         first = stage.begin("--no-report")
         wait_for(lambda: len(stage.world.sendings) >= 3, first)
         code, _, err = end(stage.begin("--resume", "--no-report"))
-        assert code == cli.CHANGE_SOMETHING
+        assert code == desk.CHANGE_SOMETHING
         assert "another process is carrying out this run" in err and "Traceback" not in err
         fresh_code, _, err = end(stage.begin("--no-report"))  # another run, at the same inbox
-        assert fresh_code == cli.CHANGE_SOMETHING
+        assert fresh_code == desk.CHANGE_SOMETHING
         assert "inbox" in err and "Traceback" not in err
         first.send_signal(signal.SIGINT)
         code, out, err = end(first)
-        assert code == cli.INTERRUPTED, err
+        assert code == desk.INTERRUPTED, err
         assert stage.run_folder.name in out
         sent = len(stage.world.sendings)
         broken_off = stage.history()
@@ -222,7 +222,7 @@ def test_a_second_process_is_refused_and_an_interrupted_run_can_be_resumed(tmp_p
         ends = [fact.body for fact in broken_off.facts if isinstance(fact.body, RunEnded)]
         assert ends == [RunEnded(because="interrupted")]
         code, _, err = end(stage.begin("--resume", "--no-report"))
-        assert code == cli.FINE, err
+        assert code == desk.FINE, err
         history = stage.history()
     check(history)
     assert history.ended and len(history.sendings) > sent
@@ -235,7 +235,7 @@ def test_two_hundred_messages_over_real_sockets_tell_what_a_run_in_memory_tells(
     with sandbox(tmp_path / "real", real_time) as stage:
         code, out, err = end(stage.begin())
         took = time.monotonic() - began
-        assert code == cli.INSUFFICIENT, err  # no papers are on file, so no legal gate is shown
+        assert code == desk.INSUFFICIENT, err  # no papers are on file, so no legal gate is shown
         history, result = stage.history(), parse((stage.run_folder / "result.json").read_bytes())
         written = {path.name: path.read_bytes() for path in stage.run_folder.iterdir() if "ledger" not in path.name}
         numbers, secrets = stage.world.people, stage.environment.values()
@@ -272,3 +272,41 @@ def finding(result: Result, vendor: str) -> Finding:
 
 def ranking(result: Result) -> list[str]:
     return [card.vendor for card in sorted(result.scorecards, key=lambda card: -(card.high + card.low))]
+
+
+def test_a_killed_month_goes_on_in_the_same_command_and_ends_in_the_same_verdict(tmp_path):
+    """`smsbench monthly` killed while it sends, while it waits, and once it is done: one run, nothing twice."""
+    with sandbox(tmp_path, scene(26, 8, "{china_mobile: 3, china_unicom: 3, china_telecom: 3}")) as stage:
+        for mark in (5, 18):
+            process = stage.begin(verb="monthly")
+            wait_for(lambda mark=mark: len(stage.world.sendings) >= mark, process)
+            process.send_signal(signal.SIGKILL)
+            assert end(process)[0] == -signal.SIGKILL
+        code, out, err = end(stage.begin(verb="monthly"))
+        assert code == desk.INSUFFICIENT, err  # no baseline is blessed
+        assert "没有基准" in out.splitlines()[0]
+        history = stage.history()  # there is one run only
+        check(history)
+        sent = len(stage.world.sendings)
+        assert "已完成" in err or "继续" in err
+        again = end(stage.begin(verb="monthly"))
+        assert (again[0], again[1].splitlines()[0]) == (code, out.splitlines()[0])
+        assert "已完成" in again[2]
+        assert len(stage.world.sendings) == sent
+        run = stage.run_folder.name
+        bless = [sys.executable, "-m", "harness", "bless", run, "--by", "ops"]
+        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(HOUSE), "PYTHONUTF8": "1"}
+        subprocess.run(bless, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=PATIENCE)
+        code, out, err = end(stage.begin(verb="monthly"))
+        assert code == desk.INSUFFICIENT, err  # twenty messages tell nothing apart, and are not taken for a regression
+        assert "尚无定论" in out.splitlines()[0] or "未退步" in out.splitlines()[0]
+        written = {path.name for path in (tmp_path / "history").rglob("*") if path.is_file()}
+        assert {"history.json", f"{run}.json", "history.zh-CN.html"} <= written
+        assert (
+            leaks(
+                {str(path): path.read_bytes() for path in (tmp_path / "history").rglob("*") if path.is_file()},
+                numbers=frozenset(one.number for one in history.recipients.values()),
+                secrets=history.secrets,
+            )
+            == []
+        )

@@ -5,7 +5,9 @@ A vendor is any module `vendors/<id>.py` with a class `Vendor`; nothing lists th
 
 from __future__ import annotations
 
+import base64
 import importlib
+import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,7 @@ import yaml
 
 import vendors
 from harness import domain
-from harness.capabilities import Account, PushRequest, Tools
+from harness.capabilities import HARMLESS, SPACED, Account, PushRequest, Tools
 from harness.domain import Carrier, Message, Purpose, Recipient, ReviewDraft, Secret, Subject
 from harness.flow import Talk, play
 
@@ -46,7 +48,8 @@ def load(vendor: str, name: str) -> Any:
 
 
 def make(vendor: str, case: Mapping[str, Any] | None = None) -> Any:
-    """The vendor on its fixture account, with a case's `now`, `nonce`, `options`, `endpoint`, `push_url`, `secret`."""
+    """The vendor on its fixture account; a case may have its own `now`, `nonce`, `options`, `endpoint`, `endpoints`,
+    `push_url` and `secret`."""
     case, account = case or {}, load(vendor, "account")
     module = MODULES[vendor]
     secret = {credential.name for credential in module.Vendor.manifest.credentials if credential.secret}
@@ -58,7 +61,8 @@ def make(vendor: str, case: Mapping[str, Any] | None = None) -> Any:
                 name: Secret(case.get("secret", value)) if name in secret else value
                 for name, value in account["credentials"].items()
             },
-            endpoint=case.get("endpoint"),
+            endpoint=case.get("endpoint", account.get("endpoint")),
+            endpoints=case.get("endpoints", account.get("endpoints", {})),
             signature=account["signature"],
             options={**account.get("options", {}), **case.get("options", {})},
             push_url=case.get("push_url", account.get("push_url")),
@@ -140,9 +144,18 @@ def start(vendor: str, case: Mapping[str, Any]) -> Talk[Any]:
 
 
 def answer(talk: Talk[Any], reply: Mapping[str, Any]) -> Talk[Any]:
-    """Hand in the reply of a fixture: `json` or `text`, with `status` and `headers` where they matter."""
-    content = reply["text"].encode() if "text" in reply else None
-    return talk.answer(reply.get("status", 200), reply.get("json"), content=content, headers=reply.get("headers"))
+    """Hand in the reply of a fixture, with `status` and `headers` where they matter."""
+    return talk.answer(reply.get("status", 200), content=content_of(reply), headers=reply.get("headers"))
+
+
+def content_of(reply: Mapping[str, Any]) -> bytes:
+    """The bytes of a fixture's reply: `json`, `text` (in `charset`, UTF-8 if not told), or `base64` of any bytes."""
+    if "base64" in reply:
+        return base64.b64decode(reply["base64"])
+    if "text" in reply:
+        written: str = reply["text"]
+        return written.encode(reply.get("charset", "utf-8"))
+    return json.dumps(reply.get("json")).encode()
 
 
 def written(request: Any) -> dict[str, Any]:
@@ -151,29 +164,64 @@ def written(request: Any) -> dict[str, Any]:
         "method": request.method,
         "url": str(request.url),
         "headers": dict(request.headers),
-        "body": request.content.decode(),
+        "body": _readable(request.content),
     }
 
 
+def _readable(content: bytes) -> str:
+    """A body as text; one that is no text as Base64 behind "base64:"."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return f"base64:{base64.b64encode(content).decode()}"
+
+
 def compare(request: Any, expected: Mapping[str, Any]) -> None:
-    """Assert that a request is what a fixture says: all `headers`, or `some_headers`, and the rest to the byte."""
+    """Assert that a request is what a fixture says: all `headers`, or `some_headers`, and the rest to the byte.
+
+    `harmless: true` and `spaced: balance` are what the flow must say of it (harness.capabilities).
+    """
     actual = written(request)
     for part in ("method", "url", "body", "headers"):
         if part in expected:
             assert actual[part] == expected[part], part
+    if "harmless" in expected:
+        assert bool(request.extensions.get(HARMLESS)) is expected["harmless"]
+    if "spaced" in expected:
+        assert request.extensions.get(SPACED, (None,))[0] == expected["spaced"]
     some = expected.get("some_headers", {})
     assert {name: actual["headers"].get(name) for name in some} == some
 
 
 def push_request(case: Mapping[str, Any]) -> PushRequest:
-    """The push of a fixture, given as `body` or as a `form`."""
-    body = urlencode(case["form"]) if "form" in case else case["body"]
-    return raw_push(body.encode(), case["path"])
+    """The push of a fixture: `path`, and `body`, `form` or `base64`; `method`, `query` (text or fields), `headers`
+    (names in any case) and `now` where they matter."""
+    query = case.get("query", "")
+    if "base64" in case:
+        body = base64.b64decode(case["base64"])
+    else:
+        body = (urlencode(case["form"]) if "form" in case else case.get("body", "")).encode()
+    return raw_push(
+        body,
+        case["path"],
+        method=case.get("method", "POST"),
+        query=urlencode(query) if isinstance(query, Mapping) else query,
+        headers={name.lower(): value for name, value in case.get("headers", {}).items()},
+        now=datetime.fromisoformat(case["now"]) if "now" in case else NOON,
+    )
 
 
-def raw_push(body: bytes, path: str = "/push/x/reports") -> PushRequest:
+def raw_push(
+    body: bytes,
+    path: str = "/push/x/reports",
+    *,
+    method: str = "POST",
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    now: datetime = NOON,
+) -> PushRequest:
     """Any bytes posted to us."""
-    return PushRequest(method="POST", path=path, query="", headers={}, body=body, received_at=NOON)
+    return PushRequest(method=method, path=path, query=query, headers=headers or {}, body=body, received_at=now)
 
 
 def expected(value: Any) -> Any:

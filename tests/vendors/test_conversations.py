@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from harness.capabilities import Account, Capability, Push, PushRequest, Tools, capabilities_of
 from harness.clock import Chance, LoopClock, VirtualLoop
@@ -33,41 +34,42 @@ from harness.errors import Unauthorised
 from harness.registry import sandbox_file
 from harness.run.lines import Carried, Line, Redactor
 from harness.text import billed_segments, fill, signed
+from tests.vendors import samples
 from tests.vendors.samples import IDS, MODULES
-from vendors.sandbox.door import Counterpart
+from vendors.sandbox.door import Counterpart, filing_of, template_id
 from vendors.sandbox.people import Person
 from vendors.sandbox.server import WorldTransport
-from vendors.sandbox.truth import read_truth
-from vendors.sandbox.world import World
+from vendors.sandbox.truth import WorldTruth, read_truth
+from vendors.sandbox.world import Post, World
 
 EPOCH = datetime(2026, 3, 2, 1, tzinfo=UTC)  # Monday 09:00 in Beijing
 SIGNATURE = "某某科技"
-TRUTHS = (
-    read_truth(sandbox_file("demo.yaml"), "demo.yaml"),
-    read_truth((Path(__file__).parent / "more_world.yaml").read_text(encoding="utf-8"), "more_world.yaml"),
-)
-FILING = {  # what an account needs to file a signature
-    "alibaba": {"qualification_id": "1001"},
-    "tencent": {"qualification_id": "1001", "proof_image": "iVBORw0KGgo="},
-    "yunpian": {"website": "https://example.com"},
-    "huawei": {"app_id": "sandbox-app"},
-}
-NO_CAP = {"montnets"}  # its card tells of no cap on one number
+MORE = (Path(__file__).parent / "more_world.yaml").read_text(encoding="utf-8")
+TRUTHS = (read_truth(sandbox_file("demo.yaml"), "demo.yaml"), read_truth(MORE, "more_world.yaml"))
 CALLED_OTHERWISE = {"secret_key": "access_secret"}  # in the world's accounts
+
+
+def truth_with(vendor: str) -> WorldTruth:
+    """A world with an account of this vendor: the demo's, the small one, or the small one's people with the account
+    that `fixtures/<id>/world.yaml` describes."""
+    if own := samples.load(vendor, "world"):
+        text = yaml.safe_dump({**yaml.safe_load(MORE), "vendors": own}, allow_unicode=True, sort_keys=False)
+        return read_truth(text, f"{vendor}/world.yaml")
+    return next(one for one in TRUTHS if any(account.wire == vendor for account in one.vendors.values()))
 
 
 class Stage:
     """A vendor, its counterpart in a world, and the line between them, under virtual time."""
 
     def __init__(self, vendor: str, *, pull: bool = False, forged: bool = False) -> None:
-        truth = next(one for one in TRUTHS if any(account.wire == vendor for account in one.vendors.values()))
+        truth = truth_with(vendor)
         self.label = next(label for label, one in truth.vendors.items() if one.wire == vendor)
         self.loop = VirtualLoop()
         self.clock = LoopClock(EPOCH, self.loop)
         self.world = World(truth, seed=3, epoch=EPOCH, clock=self.clock.now)
         self.templates = {}
         for number, (name, text) in enumerate(shipped_texts().items(), 1):
-            self.templates[name] = f"SMS_9{number:08d}" if vendor == "alibaba" else f"9{number:06d}"
+            self.templates[name] = template_id(self.world.counterparts[self.label], number)
             self.world.file_template(self.label, self.templates[name], text.text, text.purpose)
         if pull:
             del self.world.push_urls[self.label]
@@ -86,7 +88,7 @@ class Stage:
                 },
                 endpoint=f"https://{self.label}.sandbox",
                 signature=SIGNATURE,
-                options={**MODULES[vendor].Vendor.manifest.options, **FILING.get(vendor, {})},
+                options={**MODULES[vendor].Vendor.manifest.options, **filing_of(self.world.counterparts[self.label])},
             ),
             Tools(now=self.clock.now, nonce=Chance(1).nonces("conversation")),
         )
@@ -118,7 +120,7 @@ class Stage:
             raise carried.trouble
         return carried.result
 
-    async def receive(self, request: httpx.Request) -> httpx.Response:
+    async def receive(self, request: Post) -> httpx.Response:
         """Take the world's post in as the inbox would."""
         if "/push/" not in request.url.path:
             return httpx.Response(200, json={})
@@ -245,7 +247,7 @@ def test_the_second_code_within_a_minute_meets_the_frequency_cap(vendor: str) ->
         reasons = {one.reason for one in outcomes if isinstance(one, Refused)}
         await asyncio.sleep(7200)
         reasons |= {report.reason for push in stage.read() for report in push.reports if report.reason}
-        if vendor not in NO_CAP:
+        if samples.load(vendor, "account").get("caps", True):
             assert Reason.FREQUENCY_CAP in reasons
 
     stage.play(scene)
@@ -413,6 +415,39 @@ def test_a_number_is_put_on_the_vendors_list_and_taken_off_again(vendor: str) ->
     stage.play(scene)
 
 
+@every_vendor
+def test_the_vendors_list_can_be_asked_about_a_number(vendor: str) -> None:
+    needs(vendor, Capability.CHECKS_BLACKLIST)
+    stage = Stage(vendor)
+
+    async def scene(stage: Stage) -> None:
+        number = stage.people()[0].number
+        assert await stage.ask(lambda: stage.vendor.is_blocked(number)) is False
+        if Capability.EDITS_BLACKLIST in capabilities_of(stage.vendor):
+            await stage.ask(lambda: stage.vendor.block(number))
+            assert await stage.ask(lambda: stage.vendor.is_blocked(number)) is True
+            outcome = await stage.ask(lambda: stage.vendor.submit(stage.message(stage.people()[0])))
+            await asyncio.sleep(3600)
+            states = {report.state for push in stage.read() for report in push.reports}
+            assert isinstance(outcome, Refused) or (states and DeliveryState.DELIVERED not in states)
+            await stage.ask(lambda: stage.vendor.unblock(number))
+            assert await stage.ask(lambda: stage.vendor.is_blocked(number)) is False
+
+    stage.play(scene)
+
+
+@every_vendor
+def test_the_price_of_a_segment_is_told(vendor: str) -> None:
+    needs(vendor, Capability.TELLS_PRICES)
+    stage = Stage(vendor)
+
+    async def scene(stage: Stage) -> None:
+        price = await stage.ask(stage.vendor.prices)
+        assert price.amount > 0 and price.currency
+
+    stage.play(scene)
+
+
 def test_every_capability_has_a_conversation() -> None:
     """A capability that some vendor claims and no test above talks through would show here."""
     talked = {
@@ -426,7 +461,9 @@ def test_every_capability_has_a_conversation() -> None:
         Capability.FINDS_RECORDS,
         Capability.TELLS_STATISTICS,
         Capability.TELLS_BALANCE,
+        Capability.TELLS_PRICES,
         Capability.CHECKS_CONTENT,
+        Capability.CHECKS_BLACKLIST,
         Capability.EDITS_BLACKLIST,
     }
     for vendor in IDS:

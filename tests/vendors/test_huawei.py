@@ -190,16 +190,15 @@ def test_a_signature_that_the_account_has_not_is_missed_before_a_template_is_fil
 @pytest.mark.parametrize(
     "endpoint, management, host",
     [
-        (None, "", "msgsms.cn-north-4.myhuaweicloud.com"),
-        ("https://smsapi.cn-south-1.myhuaweicloud.com:443", "", "msgsms.cn-south-1.myhuaweicloud.com"),
-        ("http://127.0.0.1:8080", "", "127.0.0.1:8080"),
+        (None, None, "msgsms.cn-north-4.myhuaweicloud.com"),
+        ("https://smsapi.cn-south-1.myhuaweicloud.com:443", None, "msgsms.cn-south-1.myhuaweicloud.com"),
+        ("http://127.0.0.1:8080", None, "127.0.0.1:8080"),
         ("https://api.rtc.example:10443", "https://msgsms.example/", "msgsms.example"),
     ],
 )
-def test_templates_are_asked_for_at_the_other_host(endpoint: str | None, management: str, host: str) -> None:
-    request = play(
-        make("huawei", {"endpoint": endpoint, "options": {"management": management}}).query_template("t")
-    ).request
+def test_templates_are_asked_for_at_the_other_host(endpoint: str | None, management: str | None, host: str) -> None:
+    further = {"management": management} if management else {}
+    request = play(make("huawei", {"endpoint": endpoint, "endpoints": further}).query_template("t")).request
     assert request is not None
     assert request.headers["host"] == request.url.netloc.decode() == host
 

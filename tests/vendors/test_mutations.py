@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -168,6 +170,17 @@ MUTATIONS: list[tuple[str, str, Any, str, Any]] = [
 ]  # fmt: skip
 
 
+def _own(vendor: str) -> list[tuple[str, str, Any, str, Any]]:
+    """The mutations that stand in the vendor's own test: `MUTATIONS`, each (what, place, name, wrong)."""
+    if find_spec(f"tests.vendors.test_{vendor}") is None:
+        return []
+    own = getattr(import_module(f"tests.vendors.test_{vendor}"), "MUTATIONS", [])
+    return [(vendor, *mutation) for mutation in own]
+
+
+MUTATIONS += [mutation for vendor in samples.IDS for mutation in _own(vendor)]
+
+
 def all_known_answers_hold(vendor: str) -> bool:
     """Whether every first request and every push still is what the fixtures say."""
     try:
@@ -175,7 +188,7 @@ def all_known_answers_hold(vendor: str) -> bool:
             samples.compare(samples.start(vendor, case).request, case["exchanges"][0].get("request", {}))
         for case in samples.pushes(vendor):
             try:
-                push = samples.make(vendor).read_push(samples.push_request(case))
+                push = samples.make(vendor, case).read_push(samples.push_request(case))
                 assert "push" in case
                 assert push.authenticated is case["push"].get("authenticated", False)
             except PushRefused:
@@ -192,7 +205,7 @@ def test_known_answers_hold_when_nothing_is_changed(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", samples.IDS)
 def test_every_vendor_has_its_mutations(vendor: str) -> None:
-    assert any(mutation[0] == vendor for mutation in MUTATIONS)
+    assert any(mutation[0] == vendor for mutation in MUTATIONS), f"write MUTATIONS in tests/vendors/test_{vendor}.py"
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,9 @@ def test_smsgate_signs_the_body_at_every_attempt_anew():
     assert len({request.content for _, request in tries}) == 1
     assert first.phone is not None
     for at, request in tries:
-        stamp = request.headers["X-Timestamp"]
+        stamp = request.headers["x-timestamp"]
         expected = hmac.new(first.phone.secret.encode(), request.content + stamp.encode(), hashlib.sha256).hexdigest()
-        assert request.headers["X-Signature"] == expected
+        assert request.headers["x-signature"] == expected
         assert int(stamp) == int(first.phone.clock(at).timestamp())
 
 
@@ -461,8 +461,10 @@ def test_a_reply_reaches_the_vendor_whose_code_it_was_sent_to():
         await until(120)
 
     play(world, story, inbox.deliver)
-    assert inbox.bodies("/push/acme/inbound") == []
-    assert inbox.bodies("/push/best/inbound") == [{"from": person.number, "text": "TD", "extension": "77"}]
+    assert inbox.bodies(f"{world.push_urls['acme']}/inbound") == []
+    assert inbox.bodies(f"{world.push_urls['best']}/inbound") == [
+        {"from": person.number, "text": "TD", "extension": "77"}
+    ]
     span = (EPOCH, EPOCH + timedelta(days=1))
     assert [reply.text for reply in world.accounts["best"].replies(person.number, *span)] == ["TD"]
     assert world.accounts["best"].replies(person.number, *span)[0].signature == "某某科技"

@@ -222,8 +222,9 @@ def test_a_vendor_and_the_phones_answer_on_real_ports_and_push_to_a_real_inbox()
         assert (await client.get(f"{serving.addresses['phones']}/phone-nobody/")).status_code == 404
 
     real(world, story)
-    assert set(pushed) == {"/push/acme/reports", f"/sightings/{handsets(world)[0].phone.id}"}
-    assert json.loads(pushed["/push/acme/reports"][0])[0]["state"] == "delivered"
+    reports = f"{world.push_path('acme')}/reports"
+    assert set(pushed) == {reports, f"/sightings/{handsets(world)[0].phone.id}"}
+    assert json.loads(pushed[reports][0])[0]["state"] == "delivered"
 
 
 def test_one_connection_carries_many_requests_and_bodies_may_come_in_chunks():

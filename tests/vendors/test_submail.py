@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.capabilities import Account, PushRefused, PushRequest, Tools
 from harness.domain import Accepted, DeliveryState, InDoubt, Reason
-from harness.errors import Unintelligible, Unreachable, VendorTrouble
+from harness.errors import Unintelligible, VendorTrouble
 from harness.flow import play
 from tests.vendors import samples
 from tests.vendors.samples import CALLS, NOON, make, message
@@ -56,13 +56,6 @@ def test_the_vendors_clock_is_that_of_the_host_that_is_asked(method: str) -> Non
     assert asked is not None and talk.request is not None
     assert (asked.url.host, asked.url.path) == (talk.request.url.host, "/service/timestamp")
     assert "timestamp=1700000003" in str(talk.request.url) + talk.request.content.decode()
-
-
-def test_a_clock_that_cannot_be_reached_may_be_tried_again() -> None:
-    flow = make("submail", {"options": {"clock": "vendor"}}).submit(message())
-    next(flow)
-    with pytest.raises(Unreachable):
-        flow.throw(Unreachable("no connection"))
 
 
 # --- bulks ------------------------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import median, pvariance
+from typing import Any
 
 import httpx
 import pytest
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 
 from harness.content import shipped_texts
 from harness.domain import BEIJING, Carrier, DeliveryState, Purpose, Reason, RecipientKind, ReviewVerdict, Subject
-from tests.vendors.tiny_world import EPOCH, Inbox, handsets, play, review, submit, tiny_world, truth_text
-from vendors.sandbox.door import Submission, Taken, Turned
+from tests.vendors.tiny_world import EPOCH, Counterpart, Inbox, handsets, play, review, submit, tiny_world, truth_text
+from vendors.sandbox.door import Claim, PushOut, Reply, Submission, Taken, Turned
 from vendors.sandbox.fate import Sending
+from vendors.sandbox.people import Person
 from vendors.sandbox.reviewers import faults_of
 from vendors.sandbox.truth import TruthError, WorldTruth, read_truth
 from vendors.sandbox.world import World
@@ -463,7 +465,7 @@ def test_reports_are_pushed_when_they_are_due_and_batched_as_the_vendor_does():
     play(world, story, inbox.deliver)
     pushes = [(at, request) for at, request in inbox.taken if "/push/" in str(request.url)]
     assert [(at - EPOCH).total_seconds() for at, _ in pushes] == [5.0, 5.0]
-    assert {str(request.url) for _, request in pushes} == {"http://inbox.sandbox/push/acme/reports"}
+    assert {str(request.url) for _, request in pushes} == {f"http://inbox.sandbox{world.push_path('acme')}/reports"}
     assert [[item["id"] for item in body] for body in inbox.bodies("reports")] == [["0", "1"], ["2"]]
     assert all(sending.handed_over_at == EPOCH + timedelta(seconds=5) for sending in world.sendings)
 
@@ -520,6 +522,102 @@ def test_an_account_set_to_pull_keeps_its_reports_until_they_are_asked_for():
     play(world, story, inbox.deliver)
     assert asked == [[], ["0", "1", "2"], ["3", "4"], []]
     assert not inbox.bodies("/push/")
+
+
+class Talkative(Counterpart):
+    """A vendor with a push a claim, a rule of its own for replies, and a state before the last one."""
+
+    def push_reports(self, claims: Sequence[Claim]) -> Sequence[PushOut]:
+        return [
+            PushOut(body=b"", content_type="text/plain", method="GET", query=f"id={one.key}", keys=frozenset({one.key}))
+            for one in claims
+        ]
+
+    def push_reply(self, reply: Reply) -> Sequence[PushOut]:
+        halves = (reply.text[:1], reply.text[1:])
+        retry = (timedelta(seconds=10),)
+        return [PushOut(body=half.encode(), content_type="text/plain", retry=retry) for half in halves]
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        early = PushOut(body=b"queued", content_type="text/plain", url="http://inbox.sandbox/push/acme/called-back")
+        self.door.push_later(early, "reports", timedelta(seconds=2))
+        return super().answer(request)
+
+
+def talkative(vendor: Mapping[str, Any] | None = None) -> World:
+    truth = read_truth(truth_text(vendor), "tiny.yaml")
+    return World(truth, seed=1, epoch=EPOCH, counterparts={"tiny": Talkative})
+
+
+def test_a_vendor_may_push_each_claim_by_itself_and_by_another_method():
+    world = talkative()
+    inbox = Inbox(world)
+    inbox.failing = lambda post: str(post.url).endswith("id=1") and world.now() < EPOCH + timedelta(seconds=30)
+
+    async def story() -> None:
+        for serial in range(2):
+            submit(world.accounts["acme"], handsets(world)[serial], serial)
+        await until(120)
+
+    play(world, story, inbox.deliver)
+    assert [(post.method, post.url.query) for _, post in inbox.taken if "reports" in post.url.path] == [
+        ("GET", b"id=0"),
+        ("GET", b"id=1"),
+    ]
+    handed = [(sending.handed_over_at - EPOCH).total_seconds() for sending in world.sendings]
+    assert handed == [5.0, 65.0], "a claim is handed over when its own push is acknowledged"
+
+
+def test_replies_have_a_retry_rule_of_their_own_and_may_come_in_parts():
+    world = talkative()
+    inbox = Inbox(world)
+    inbox.failing = lambda post: "inbound" in post.url.path
+
+    async def story() -> None:
+        submit(world.accounts["acme"], handsets(world)[0], 1)
+        await until(60)
+        world.reply(handsets(world)[0].phone, world.sendings[0].sender, "TD")
+        await until(600)
+
+    play(world, story, inbox.deliver)
+    tried = [post.content for _, post in inbox.tried if "inbound" in post.url.path]
+    assert sorted(tried) == [b"D", b"D", b"T", b"T"]
+    assert [kind for kind, _ in world.log.lost] == ["inbound", "inbound"]
+
+
+@pytest.mark.parametrize("mode", ["push", "pull"])
+def test_a_counterpart_may_start_a_push_by_itself_at_the_address_the_customer_named(mode):
+    world = talkative({"mode": mode})
+    inbox = Inbox(world)
+
+    async def story() -> None:
+        body = json.dumps({"to": handsets(world)[0].number, "text": "【某某科技】您的验证码000001"}).encode()
+        world.answer("acme", httpx.Request("POST", "http://x/send", content=body))
+        await until(60)
+
+    play(world, story, inbox.deliver)
+    came = [(at - EPOCH).total_seconds() for at, post in inbox.taken if post.url.path == "/push/acme/called-back"]
+    assert came == ([2.0] if mode == "push" else [])
+
+
+def test_a_number_comes_off_the_opt_out_list_by_its_reply_or_in_the_console():
+    world = tiny_world({"opt_out": {"delay_minutes": "0"}})
+    account, (one, two) = world.accounts["acme"], handsets(world)[:2]
+
+    def turned(person: Person, serial: int) -> bool:
+        text = f"【某某科技】券{serial}，拒收请回复R"
+        return isinstance(submit(account, person, serial, purpose=Purpose.MARKETING, text=text), Turned)
+
+    assert not turned(one, 1) and not turned(two, 2)
+    for person in (one, two):
+        account.hears(person.number, world.sendings[0].sender, "R", world.now())
+    assert turned(one, 3) and turned(two, 4)
+    assert account.opted_out().keys() == {one.number, two.number}
+    account.hears(one.number, world.sendings[0].sender, "恢复", world.now())
+    world.opt_in("acme", two.number)
+    assert not turned(one, 5) and not turned(two, 6)
+    account.opt_out(one.number)
+    assert turned(one, 7)
 
 
 def test_without_an_address_to_push_to_reports_wait_for_pulls():

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from harness.domain import DeliveryState, Purpose, Reason, RecipientKind, ReviewVerdict, Subject
 from harness.text import split_signature
-from vendors.sandbox.door import Claim, Counts, FiledTemplate, Kept, Reply, Review, Submission, Taken, Turned
+from vendors.sandbox.door import Claim, Counts, FiledTemplate, Kept, PushOut, Reply, Review, Submission, Taken, Turned
 from vendors.sandbox.fate import Fates, Sending, claim_of, kept_of, within
 from vendors.sandbox.people import Person
 from vendors.sandbox.reviewers import decided_at, faults_of, judged
@@ -61,6 +61,7 @@ class Account:
         self.refusals: list[Refusal] = []
         self.on_sent: Callable[[Sending], None] = self.enqueue_report
         self.on_review: Callable[[Review], None] = lambda review: None
+        self.on_push: Callable[[PushOut, str, timedelta], None] = lambda push, kind, after: None
         self._words = truth.words.words or tuple(words)
         self._people, self.now, self._chance = people, now, chance
         self._fates = Fates(truth, people=people, epoch=epoch, chance=chance)
@@ -197,6 +198,19 @@ class Account:
     def blocked_words(self, text: str) -> tuple[str, ...]:
         return tuple(word for word in self._words if word in text)
 
+    def opted_out(self) -> Mapping[str, datetime]:
+        now = self.now()
+        return {number: since for number, since in self._opted_out.items() if since <= now}
+
+    def opt_out(self, number: str) -> None:
+        self._opted_out[number] = self.now()
+
+    def opt_in(self, number: str) -> None:
+        self._opted_out.pop(number, None)
+
+    def push_later(self, push: PushOut, kind: str, after: timedelta) -> None:
+        self.on_push(push, kind, after)
+
     # For the world ----------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
@@ -244,6 +258,8 @@ class Account:
         )
         if self.truth.opt_out.honoured and text.strip().upper() in self.truth.opt_out.words:
             self._opted_out.setdefault(number, at + timedelta(minutes=self.truth.opt_out.delay_minutes))
+        elif text.strip().upper() in self.truth.opt_out.back:
+            self._opted_out.pop(number, None)
         if chance.random() >= self.truth.replies:
             return None
         due = at + timedelta(seconds=self.truth.reply_delay.draw(chance))

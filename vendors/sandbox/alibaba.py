@@ -143,6 +143,9 @@ class Counterpart:
     push_batch = 100
     push_retry = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=10))
 
+    filing: Final[Mapping[str, str]] = {"qualification_id": "1001"}
+    template: Final = "SMS_9{:08d}"
+
     def __init__(self, door: Door) -> None:
         self._door = door
         self._key = credential(door.credentials, "access_key", "access_key_id")

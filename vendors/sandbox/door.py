@@ -177,20 +177,44 @@ class Door(Protocol):
 
     def blocked_words(self, text: str) -> tuple[str, ...]: ...
 
+    def opted_out(self) -> Mapping[str, datetime]:
+        """Numbers on the account's opt-out list, with the instant since which each is there."""
+
+    def opt_out(self, number: str) -> None:
+        """Put a number onto the opt-out list at once, as the vendor's console or interface does."""
+
+    def opt_in(self, number: str) -> None:
+        """Take a number off the opt-out list, as the vendor's console or interface does."""
+
+    def push_later(self, push: PushOut, kind: str, after: timedelta) -> None:
+        """Start a push that the world does not know of: kind is reports, inbound or reviews.
+
+        For whatever a vendor sends of its own accord: a state before the last one, a refusal told late, the check of a
+        push URL. Nothing happens in an account that is set to pull.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushOut:
-    """A push as it leaves the vendor: body and headers; the world knows the address."""
+    """A push as it leaves the vendor; the world knows the address."""
 
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    query: str = ""  # raw, without "?": behind the account's push URL
+    url: str | None = None  # where the customer's own request said; None: the account's push URL
+    retry: tuple[timedelta, ...] | None = None  # its own rule, e.g. for replies; None: Counterpart.push_retry
+    keys: frozenset[str] = frozenset()  # of the claims in it, where there are several pushes; empty: of all
 
 
 class Counterpart(Protocol):
     """The vendor's side of one wire: `Counterpart(door)` in `vendors/sandbox/<adapter id>.py`.
 
     Pure but for `door`: no I/O, no sleeping, no chance of its own. The same requests get the same answers.
+
+    Two more attributes may be there: `filing`, the adapter's options without which nothing can be filed (made up), and
+    `template`, how a filed template's id is spelt ("SMS_9{:08d}"); see `filing_of` and `template_id`.
     """
 
     push_batch: int  # most status reports in one push
@@ -201,15 +225,33 @@ class Counterpart(Protocol):
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a customer's request (its body is read). Never raises: garbage gets the vendor's own error."""
 
-    def push_reports(self, claims: Sequence[Claim]) -> PushOut | None:
-        """The push for these reports; None if the vendor never pushes them."""
+    def push_reports(self, claims: Sequence[Claim]) -> PushOut | Sequence[PushOut] | None:
+        """The push for these reports, or several: a claim in many, or many in one. None if they are never pushed."""
 
-    def push_reply(self, reply: Reply) -> PushOut | None: ...
+    def push_reply(self, reply: Reply) -> PushOut | Sequence[PushOut] | None:
+        """The push for a reply, or one for each of its parts; None if replies are never pushed."""
 
-    def push_decision(self, review: Review) -> PushOut | None: ...
+    def push_decision(self, review: Review) -> PushOut | Sequence[PushOut] | None: ...
 
     def acknowledged(self, status: int, body: bytes) -> bool:
         """Whether the customer's answer to a push counts as received, by the vendor's rule."""
+
+
+def pushes_of(pushed: PushOut | Sequence[PushOut] | None) -> Sequence[PushOut] | None:
+    """One push or several as several; None stays None."""
+    return (pushed,) if isinstance(pushed, PushOut) else pushed
+
+
+def filing_of(counterpart: object) -> Mapping[str, str]:
+    """The options an account needs before this vendor files anything; made up."""
+    filing: Mapping[str, str] = getattr(counterpart, "filing", {})
+    return filing
+
+
+def template_id(counterpart: object, number: int) -> str:
+    """The id of the account's template of that number, as this vendor spells ids."""
+    pattern: str = getattr(counterpart, "template", "9{:06d}")
+    return pattern.format(number)
 
 
 def beijing_day(day: date) -> tuple[datetime, datetime]:

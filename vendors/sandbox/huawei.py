@@ -163,6 +163,8 @@ class Counterpart:
 
     push_retry: tuple[timedelta, ...] = ()  # no rule found
 
+    filing: Final[Mapping[str, str]] = {"app_id": "sandbox-app"}
+
     def __init__(self, door: Door) -> None:
         self._door = door
         self._key = credential(door.credentials, "app_key")

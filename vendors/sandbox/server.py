@@ -15,7 +15,7 @@ from typing import Final
 import httptools
 import httpx
 
-from vendors.sandbox.world import Fault, World
+from vendors.sandbox.world import Fault, Post, World
 
 DOMAIN: Final = ".sandbox"
 SILENCE_SECONDS: Final = 30.0  # how long a vendor that will not answer keeps the line open
@@ -194,7 +194,11 @@ async def serve(
             server.close()
         raise
     client = httpx.AsyncClient(trust_env=False, timeout=SILENCE_SECONDS)
-    playing = asyncio.get_running_loop().create_task(world.run(client.send))
+
+    async def deliver(post: Post) -> httpx.Response:
+        return await client.request(post.method, post.url, headers=dict(post.headers), content=post.content)
+
+    playing = asyncio.get_running_loop().create_task(world.run(deliver))
     return Serving(
         world=world,
         addresses=addresses,

@@ -10,17 +10,10 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from harness.domain import Purpose
+from vendors.sandbox.door import filing_of, template_id
 from vendors.sandbox.world import World
-
-FILING: Final = {
-    "alibaba": {"qualification_id": "1001"},
-    "tencent": {"qualification_id": "1001", "proof_image": "iVBORw0KGgo="},
-    "yunpian": {"website": "https://example.com"},
-}
-"""What each wire wants to hear before it files a signature; made up."""
 
 Texts = Mapping[str, tuple[str, Purpose]]
 """Test text id → its template and purpose."""
@@ -37,10 +30,10 @@ class Files:
 def file_texts(world: World, texts: Texts) -> dict[str, dict[str, str]]:
     """File every test text with every vendor, as if reviewed before; label → text id → the vendor's template id."""
     filed: dict[str, dict[str, str]] = {}
-    for label, account in world.accounts.items():
+    for label in world.accounts:
         ids = {}
         for number, (name, (text, purpose)) in enumerate(texts.items(), 1):
-            template = f"SMS_9{number:08d}" if account.truth.wire == "alibaba" else f"9{number:06d}"
+            template = template_id(world.counterparts[label], number)
             world.file_template(label, template, text, purpose)
             ids[name] = template
         filed[label] = ids
@@ -101,8 +94,10 @@ def _vendor(
         variable = _variable(label, name)
         environment[variable] = value
         lines.append(f"      {name}: ${variable}")
+    environment[secret := _variable(label, "push_secret")] = world.push_secret(label)
+    lines.append(f"    push_secret: ${secret}")
     signature = next(name for name, approved in account.signatures.items() if approved)
-    filing = "".join(f"{name}: {value}, " for name, value in FILING.get(account.truth.wire, {}).items())
+    filing = "".join(f"{name}: {value}, " for name, value in filing_of(world.counterparts[label]).items())
     lines += [f"    options: {{{filing.removesuffix(', ')}}}"] if filing else []
     lines += [f"    signature: {signature}", f"    price: {account.truth.price} CNY"]
     if endpoints is not None:

@@ -148,6 +148,8 @@ class Counterpart:
     push_batch = 100
     push_retry: tuple[timedelta, ...] = ()  # no rule for trying again was found, so nothing is promised
 
+    filing: Final[Mapping[str, str]] = {"qualification_id": "1001", "proof_image": "iVBORw0KGgo="}
+
     def __init__(self, door: Door) -> None:
         self._door = door
         self._id = credential(door.credentials, "secret_id")

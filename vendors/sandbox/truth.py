@@ -171,6 +171,7 @@ class OptOutTruth:
     where: Where = Where.SUBMIT
     delay_minutes: float = 5.0
     words: tuple[str, ...] = ("T", "TD", "R", "N", "退订", "拒收")
+    back: tuple[str, ...] = ("TT", "START", "恢复", "恢复订阅")  # what a phone replies to be off the list again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,6 +449,7 @@ def _opt_out(part: _Part) -> OptOutTruth:
         where=part.choice("where", Where, Where.SUBMIT),
         delay_minutes=part.number("delay_minutes", plain.delay_minutes),
         words=part.texts("words", plain.words),
+        back=part.texts("back", plain.back),
     )
     part.end()
     return opt_out

@@ -18,20 +18,51 @@ from enum import StrEnum
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
 from harness.domain import Purpose
 from harness.text import new_token
 from vendors.sandbox.account import Account, Refusal
-from vendors.sandbox.door import Claim, Counterpart, Door, FiledTemplate, PushOut, Reply, Review, Submission
+from vendors.sandbox.door import (
+    Claim,
+    Counterpart,
+    Door,
+    FiledTemplate,
+    PushOut,
+    Reply,
+    Review,
+    Submission,
+    pushes_of,
+)
 from vendors.sandbox.fate import LongRun, Sending, claim_of, long_run
 from vendors.sandbox.people import SERVICE, forwarder_rows, panel_rows, people_of
 from vendors.sandbox.phones import RETRY, Phone, Received
 from vendors.sandbox.truth import App, FaultTruth, Mode, WorldTruth
 
-Deliver = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A POST on its way to the harness's inbox. Not an httpx.Request: a week has thousands, and those are dear."""
+
+    url: httpx.URL
+    headers: Mapping[str, str]  # names in lower case
+    content: bytes
+    method: str = "POST"
+
+
+class Heard(Protocol):
+    """What the inbox said: an httpx.Response, or as much of one."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def content(self) -> bytes: ...
+
+
+Deliver = Callable[[Post], Awaitable[Heard]]
 """Carries a request of the world's to the harness's inbox."""
 
 INBOX: Final = "http://inbox.sandbox"
@@ -91,6 +122,7 @@ class _Delivery:
     headers: Callable[[datetime], Mapping[str, str]]
     acknowledged: Callable[[int, bytes], bool]
     retry: Sequence[timedelta]
+    method: str = "POST"
     about: tuple[str, ...] = ()
     done: Callable[[datetime], None] | None = None
     tries: int = 0
@@ -123,10 +155,13 @@ class World:
             )
             account.on_sent = self._on_sent
             account.on_review = partial(self._on_review, label)
+            account.on_push = partial(self._on_push, label)
             self.accounts[label] = account
             self.counterparts[label] = _counterpart(vendor.wire, counterparts or {})(account)
         self.push_urls: dict[str, str] = {
-            label: f"{INBOX}/push/{label}" for label, vendor in truth.vendors.items() if vendor.mode is Mode.PUSH
+            label: f"{INBOX}{self.push_path(label)}"
+            for label, vendor in truth.vendors.items()
+            if vendor.mode is Mode.PUSH
         }
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._serial = count()
@@ -164,9 +199,22 @@ class World:
 
     def open_inbox(self, url: str) -> None:
         """Tell the world where the inbox is: phones post to `<url>/sightings/<forwarder>`, vendors in push mode to
-        `<url>/push/<label>/<kind>`, kind being reports, inbound or reviews."""
+        `<url><push path>/<kind>`, kind being reports, inbound or reviews."""
         self.inbox_url = url.rstrip("/")
-        self.push_urls = {label: f"{self.inbox_url}/push/{label}" for label in self.push_urls}
+        self.push_urls = {label: f"{self.inbox_url}{self.push_path(label)}" for label in self.push_urls}
+
+    def push_path(self, label: str) -> str:
+        """Where an account's pushes go, as somebody would write it into the vendor's console."""
+        return f"/push/{label}/{self.push_secret(label)}"
+
+    def push_secret(self, label: str) -> str:
+        """A made-up secret for an account's push path; the same in every world with these credentials."""
+        words = "\x1f".join((label, *self.accounts[label].credentials.values()))
+        return hashlib.sha256(f"push\x1f{words}".encode()).hexdigest()[:32]
+
+    def opt_in(self, label: str, number: str) -> None:
+        """The account's owner takes a number off its opt-out list, in the vendor's console."""
+        self.accounts[label].opt_in(number)
 
     def sighting_url(self, forwarder: str) -> str:
         return f"{self.inbox_url}/sightings/{forwarder}"
@@ -287,11 +335,13 @@ class World:
         wait = (self._agenda[0][0] - self.now()).total_seconds() if self._agenda else None
         if wait is not None and wait <= 0:
             return
+        # An alarm, not a time-out: unwinding an exception at each of a week's instants takes a second in all.
+        alarm = None if wait is None else asyncio.get_running_loop().call_later(wait, self._wake.set)
         try:
-            async with asyncio.timeout(wait):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+            await self._wake.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
     def _schedule(self, due: datetime, act: Callable[[datetime], None]) -> None:
         if self._wake is not None and (not self._agenda or due < self._agenda[0][0]):
@@ -331,28 +381,34 @@ class World:
         for begin in range(0, len(outbox), counterpart.push_batch):
             batch = outbox[begin : begin + counterpart.push_batch]
             claims: list[Claim] = [claim_of(sending) for sending in batch]
-            push = counterpart.push_reports(claims) if label in self.push_urls else None
-            if push is None:
+            pushes = pushes_of(counterpart.push_reports(claims)) if label in self.push_urls else None
+            if pushes is None:
                 for sending in batch:
                     account.enqueue_report(sending)
                 continue
-            about = tuple(f"{sending.key} {sending.number}" for sending in batch)
-            self._push(label, "reports", push, about, due, partial(_hand_over, batch))
+            for push in pushes:
+                held = [sending for sending in batch if not push.keys or sending.key in push.keys]
+                about = tuple(f"{sending.key} {sending.number}" for sending in held)
+                self._push(label, "reports", push, about, due, partial(_hand_over, held))
 
     def _reply_due(self, account: Account, reply: Reply, due: datetime) -> None:
-        push = self.counterparts[account.label].push_reply(reply) if account.label in self.push_urls else None
-        if push is None:
+        pushed = self.counterparts[account.label].push_reply(reply) if account.label in self.push_urls else None
+        if pushed is None:
             account.enqueue_reply(reply, due)
-        else:
+        for push in pushes_of(pushed) or ():
             self._push(account.label, "inbound", push, (str(reply.id),), due)
+
+    def _on_push(self, label: str, push: PushOut, kind: str, after: timedelta) -> None:
+        if label in self.push_urls:
+            self._schedule(self.now() + after, lambda due: self._push(label, kind, push, (), due))
 
     def _on_review(self, label: str, review: Review) -> None:
         if review.decided_at is not None:
             self._schedule(review.decided_at, lambda due: self._review_due(label, review, due))
 
     def _review_due(self, label: str, review: Review, due: datetime) -> None:
-        push = self.counterparts[label].push_decision(review) if label in self.push_urls else None
-        if push is not None:
+        pushed = self.counterparts[label].push_decision(review) if label in self.push_urls else None
+        for push in pushes_of(pushed) or ():
             self._push(label, "reviews", push, (f"{review.subject} {review.number}",), due)
 
     def _push(
@@ -365,13 +421,15 @@ class World:
         done: Callable[[datetime], None] | None = None,
     ) -> None:
         counterpart, headers = self.counterparts[label], {**push.headers, "content-type": push.content_type}
+        url = push.url or f"{self.push_urls[label]}/{kind}"
         delivery = _Delivery(
-            url=f"{self.push_urls[label]}/{kind}",
+            url=f"{url}?{push.query}" if push.query else url,
             kind=kind,
             body=push.body,
             headers=lambda at: headers,
             acknowledged=counterpart.acknowledged,
-            retry=counterpart.push_retry,
+            retry=counterpart.push_retry if push.retry is None else push.retry,
+            method=push.method,
             about=about,
             done=done,
         )
@@ -478,11 +536,12 @@ class World:
 
     async def _attempt(self, number: int, delivery: _Delivery, deliver: Deliver) -> None:
         at = delivery.tried_at or self.now()
-        request = httpx.Request("POST", self._url(delivery.url), content=delivery.body, headers=delivery.headers(at))
+        headers = {name.lower(): value for name, value in delivery.headers(at).items()}
+        post = Post(url=self._url(delivery.url), headers=headers, content=delivery.body, method=delivery.method)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                response = await deliver(request)
-                took = delivery.acknowledged(response.status_code, await response.aread())
+                heard = await deliver(post)
+                took = delivery.acknowledged(heard.status_code, heard.content)
         except Exception:  # whatever breaks on the harness's side, the world goes on
             took = False
         self._in_flight.pop(number, None)
@@ -495,6 +554,8 @@ class World:
 
     def _url(self, text: str) -> httpx.URL:
         """Parsed once: a week has some ten thousand posts to a hundred addresses."""
+        if "?" in text:
+            return httpx.URL(text)
         if text not in self._urls:
             self._urls[text] = httpx.URL(text)
         return self._urls[text]

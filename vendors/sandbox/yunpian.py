@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -140,7 +140,9 @@ class Counterpart:
     """Yunpian for one account."""
 
     push_batch = 100
-    push_retry = (timedelta(minutes=5),) * 3  # status reports; replies would be 5 times, 1 minute apart
+    push_retry = (timedelta(minutes=5),) * 3
+
+    filing: Final[Mapping[str, str]] = {"website": "https://example.com"}
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -561,7 +563,8 @@ class Counterpart:
     def push_reply(self, reply: Reply) -> PushOut | None:
         """One form field `sms_reply` with a JSON object, signed."""
         fields = _reply(reply)
-        return self._push("sms_reply", {**fields, "_sign": reply_signature(fields, self._key)})
+        push = self._push("sms_reply", {**fields, "_sign": reply_signature(fields, self._key)})
+        return replace(push, retry=(timedelta(minutes=1),) * 5)
 
     def push_decision(self, review: Review) -> PushOut | None:
         """The callback of a template; none is known for signatures. Its encoding is nowhere said: form by default."""

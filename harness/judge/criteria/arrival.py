@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from harness.domain import Better, Estimate, Reason, Scope, State, Unit
+from harness.domain import BEIJING, Better, Estimate, Reason, Scope, State, Unit
 from harness.judge import stats
 from harness.judge.criteria import (
     EVERYWHERE,
@@ -37,6 +38,7 @@ from harness.judge.stats import NotEnough
 REPORT_HORIZON: Final = 86_400.0  # seconds, where the run's settings say nothing
 GREATEST_CLOCK_PART: Final = 0.05  # of the time asked for: 0.25 s for "within 5 s" (statistics.md 2.4)
 LEAST_CONTROLS: Final = 20
+FRESH_DAYS: Final = 21  # a number that joined in these days before the run was in no earlier monthly one
 SCTS_GRAIN: Final = 1.0  # seconds; service centres stamp whole ones
 
 # Refusals that are ours to answer for: not counted among valid numbers and sound requests.
@@ -197,6 +199,57 @@ def long_text(view: View) -> Told | NotEnough:
     frame = frame[frame["watch"].isin(("arrived", "missing")).to_numpy()]
     arrived = _mask(frame, "watch", "arrived")
     return Told(answer=rate_of(arrived, frame), cases=cases_of(frame, ~arrived))
+
+
+# --- are known numbers treated better? -------------------------------------------------------------------------------
+
+
+@measure("arrival.fresh_difference", unit=Unit.SHARE, better=Better.LOWER, by=(By.CARRIER,), denominator="accepted")
+def fresh_difference(view: View) -> Told | NotEnough:
+    """Arrival on numbers the vendor has met in earlier months less that on fresh ones: above 0, it knows our phones.
+
+    Phones differ of themselves, so both shares are clustered by phone; limits by MOVER.
+    """
+    found = _known_and_fresh(view)
+    if isinstance(found, NotEnough):
+        return found
+    known, fresh, cases = found
+    return Told(answer=stats.difference_of_rates(known, fresh, days=days_of(view.watched)), cases=cases)
+
+
+@measure("arrival.fresh_detectable", unit=Unit.SHARE, better=Better.LOWER, by=(By.CARRIER,), denominator="accepted")
+def fresh_detectable(view: View) -> Told | NotEnough:
+    """The gap between known and fresh numbers that would be found in four of five cases: its power."""
+    found = _known_and_fresh(view)
+    if isinstance(found, NotEnough):
+        return found
+    known, fresh, _ = found
+    gap = stats.detectable_gap(known, fresh)
+    return Told(answer=exactly(gap, n=known.n + fresh.n, method="power", scope=Scope.PANEL))
+
+
+def _known_and_fresh(view: View) -> tuple[Estimate, Estimate, list[str]] | NotEnough:
+    """Arrival on known and on fresh numbers, and the fresh ones' misses. Fresh: joined in the weeks before the run."""
+    frame = view.watched
+    line = datetime.fromtimestamp(view.run.began_at, UTC).astimezone(BEIJING).date() - timedelta(days=FRESH_DAYS)
+    since = {id: person.since for id, person in view.run.began.panel.items()}
+    if not any(since.values()):
+        return NotEnough(reason="no_joining_days")
+    joined = frame["recipient"].map(lambda id: since.get(str(id)))
+    # Who has no day of joining was there before days were written down.
+    is_fresh = np.array([day is not None and day >= line for day in joined], dtype=bool)
+    groups = []
+    for part in (frame[~is_fresh], frame[is_fresh]):
+        phones = int(part["phone"].nunique())
+        if phones < stats.LEAST_HANDSETS:
+            few = {"handsets": phones, "needed": stats.LEAST_HANDSETS}
+            return NotEnough(reason="few_known_or_fresh", values=few)
+        answer = rate_of(_mask(part, "watch", "arrived"), part)
+        if isinstance(answer, NotEnough):
+            return answer
+        groups.append(answer)
+    fresh = frame[is_fresh]
+    return groups[0], groups[1], list(cases_of(fresh[_mask(fresh, "watch", "missing")]))
 
 
 # --- is the vendor's word good? --------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The carriers' protocols: bytes, texts, reports, sessions."""
