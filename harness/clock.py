@@ -48,9 +48,13 @@ class LoopClock:
 
     def __init__(self, epoch: datetime, loop: asyncio.AbstractEventLoop) -> None:
         self._epoch, self._loop = epoch, loop
+        self._at, self._now = 0.0, epoch
 
     def now(self) -> datetime:
-        return self._epoch + timedelta(seconds=self._loop.time())
+        at = self._loop.time()
+        if at != self._at:  # virtual time stands still while much happens
+            self._at, self._now = at, self._epoch + timedelta(seconds=at)
+        return self._now
 
 
 class _Agenda(selectors.DefaultSelector):

@@ -81,7 +81,8 @@ def svg(width: float, height: float, label: str, *children: object) -> Markup:
 def _bar(width: float, height: float, place: int, *children: object, kind: str = "bar") -> Markup:
     """A small picture beside the words that say the same: as few bytes as can be, for there are hundreds in a page."""
     box = f"0 0 {_short(width)} {_short(height)}"
-    return tag("svg", *children, class_=f"{kind} v{place % COLOURS}", viewBox=box, width=width)
+    own = None if width == BAR else width  # the commonest width stands in the style
+    return tag("svg", *children, class_=f"{kind} v{place % COLOURS}", viewBox=box, width=own)
 
 
 def _own_sign(place: int, x: float, y: float) -> Markup:

@@ -20,6 +20,7 @@ from reports import charts
 from reports.appendix import Appendix
 from reports.contract import Contract
 from reports.figures import Desk, Matrix, Party, gate_title
+from reports.paired import Paired
 from reports.panels import Group, Panels
 
 FEATURED: Final = (
@@ -42,7 +43,7 @@ def page(template: str, desk: Desk, **more: Any) -> str:
     """A template filled from a desk. Layout only happens there; all it shows is made here."""
     shown = {
         "desk": desk, "result": desk.result, "words": desk.words, "view": View(desk), "appendix": Appendix(desk),
-        "contract": Contract(desk),
+        "contract": Contract(desk), "paired": Paired(desk),
     }  # fmt: skip
     return filled(template, **shown, definitions=charts.DEFINITIONS, **more)
 

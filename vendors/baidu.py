@@ -167,7 +167,7 @@ _VERDICTS: Final = {
     "ABORTED": ReviewVerdict.REJECTED,  # cancelled
     "DEPRECATED": ReviewVerdict.REJECTED,  # it stood once, and may not be used
 }
-_APPROVED: Final = {"approved": ReviewVerdict.APPROVED, "ended": ReviewVerdict.REJECTED}
+_FEWEST: Final = ("host", "x-bce-date")  # what has to be signed
 _TOTAL: Final = "合计"
 _TAKEN: Final = Acknowledgement()
 _NOT_TAKEN: Final = Acknowledgement(status=403)
@@ -333,7 +333,8 @@ class Vendor:
 
     def _decision(self, subject: Subject, ticket: str, body: Mapping[str, Any]) -> ReviewDecision | None:
         """No stamp of the decision is told."""
-        verdicts = {**_VERDICTS, "APPROVED": _APPROVED.get(self._options["status_approved"])}
+        ended = self._options["status_approved"] == "ended"
+        verdicts = {**_VERDICTS, "APPROVED": ReviewVerdict.REJECTED if ended else ReviewVerdict.APPROVED}
         status = reading.text(body, "status")
         if status not in verdicts:
             raise Unintelligible("status is none that is documented")
@@ -344,7 +345,7 @@ class Vendor:
     # --- counts, balance ---
 
     def statistics(self, first: date, last: date) -> Flow[Sequence[StatisticsRow]]:
-        """A row a day, not split by carrier; of the last 365 days. What the counts of long messages count is unclear."""
+        """A row a day of the last 365, not split by carrier. What the counts of long messages count is unclear."""
         query = {
             "startTime": f"{first} 00:00:00",
             "endTime": f"{last} 23:59:59",
@@ -401,7 +402,7 @@ class Vendor:
             raise PushRefused(str(error), _NOT_TAKEN) from error
 
     def _prove(self, request: PushRequest) -> bool:
-        """Whether a push proves itself; False if the account has no token. Raises ValueError for a forged or stale one."""
+        """Whether a push proves itself; False if the account has no token. Raises ValueError: forged or stale."""
         if "push_token" not in self._account.credentials:
             return False
         stamp = request.headers.get("timestamp", "")

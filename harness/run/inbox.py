@@ -46,6 +46,7 @@ from harness.run.lines import Redactor
 LARGEST_PUSH: Final = 2 * 1024 * 1024
 LONGEST_BACKLOG: Final = 20_000  # entries waiting for the disk; beyond it we say 503
 REPLAYS_REMEMBERED: Final = 20_000
+DOORS_REMEMBERED: Final = 1_000
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -140,6 +141,7 @@ class Inbox:
         self._readers = {label: vendor for label, vendor in vendors.items() if isinstance(vendor, ReadsPushes)}
         self._of_vendors = of_vendors or redactor
         self._doors = doors or {}
+        self._named: dict[str, str] = {}  # path → the door's name
         self._used: OrderedDict[str, str] = OrderedDict()  # replay key → digest of the body it came with
         self._admin = Starlette(routes=[Route("/", self._welcome), Route("/health", self._health)])
 
@@ -199,7 +201,7 @@ class Inbox:
         if self._is_full():
             return Acknowledgement(status=503, body=b'{"error":"busy"}')
         kind, _, rest = request.path.strip("/").partition("/")
-        door = self._redactor.text(self._wordless(f"{kind}/{rest}")[:120])
+        door = self._named.get(request.path) or self._name(request.path, kind, rest)
         try:
             if kind == "push":
                 bodies, answer = self._read_push(rest.split("/")[0], door, request)
@@ -216,6 +218,13 @@ class Inbox:
         except LedgerError:
             return Acknowledgement(status=503, body=b'{"error":"cannot store"}')
         return answer
+
+    def _name(self, path: str, kind: str, rest: str) -> str:
+        """A door without numbers, secrets and its secret word. Most posts come to a few doors, so it is remembered."""
+        name = self._redactor.text(self._wordless(f"{kind}/{rest}")[:120])
+        if len(self._named) < DOORS_REMEMBERED:
+            self._named[path] = name
+        return name
 
     def _entries(
         self, door: str, request: PushRequest, bodies: list[tuple[FactBody, str | None]], *, whole: bool
