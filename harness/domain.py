@@ -223,6 +223,7 @@ class Accepted:
     vendor_message_id: str
     segments: int | None = None  # as billed by the vendor's answer; None: not told
     fee: Money | None = None
+    part_ids: tuple[str, ...] = ()  # where every part of a long message has an id of its own: all of them, in order
     kind: Literal["accepted"] = "accepted"
 
 
@@ -241,6 +242,7 @@ class InDoubt:
     """Asked, and no answer that tells: it may have left, so it is never sent again."""
 
     why: str
+    part_ids: tuple[str, ...] = ()  # ids known all the same, by part; "" where one is not known
     kind: Literal["in_doubt"] = "in_doubt"
 
 
@@ -263,6 +265,8 @@ class StatusReport:
     billed_segments: int | None = None
     segment: int = 1
     detail: str = ""
+    also: tuple[str, ...] = ()  # other spellings of the id: gateways write one id in two bases
+    submitted_at: datetime | None = None  # the vendor's own stamp of the submit, perhaps in whole minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
