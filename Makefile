@@ -24,6 +24,7 @@ demo: ## the demo, into smsbench-demo/
 calibrate: ## all calibration goals at full size; writes docs/calibration.md
 	$(PY) -m tests.calibration --write
 	$(PY) -m tests.pipe_calibration --write
+	$(PY) -m tests.monthly_calibration --write
 
 benchmark: ## ratios, bounded in time
 	for one in tests/benchmarks/bench_*.py; do $(PY) -m tests.benchmarks.$$(basename $$one .py); done
@@ -34,8 +35,11 @@ schema: ## rewrite reports/schema/ from the result document
 vendor: ## make vendor id=acme: writes what a new vendor needs, to be filled
 	@$(PY) -m tests.vendors.newcomer $(id)
 
+vendor-page: ## rewrite docs/vendors.md from the adapters
+	$(PY) -m tests.vendor_page
+
 pins: ## rewrite requirements/*.txt (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra speed -o requirements/core.txt -q
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra speed --extra test --extra oracles -o requirements/test.txt -q
 
-.PHONY: help install check test demo calibrate benchmark schema vendor pins
+.PHONY: help install check test demo calibrate benchmark schema vendor vendor-page pins

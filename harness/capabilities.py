@@ -30,6 +30,7 @@ from harness.domain import (
     Ticket,
 )
 from harness.flow import Flow
+from harness.link import LinkPlan
 
 
 class Capability(StrEnum):
@@ -53,6 +54,19 @@ class Capability(StrEnum):
 class Submits(Protocol):
     def submit(self, message: Message) -> Flow[Outcome]:
         """Hand one message over."""
+
+
+@runtime_checkable
+class HoldsSession(Protocol):
+    """The other way to submit: over links to a gateway that stay open. Reports and replies come over them too."""
+
+    manifest: Manifest
+
+    def links(self) -> Sequence[LinkPlan]:
+        """The account's links, of which at least one sends."""
+
+    def parts(self, message: Message) -> Sequence[Any]:
+        """What `Link.submit` takes: one for each short message that the text needs. Raises VendorTrouble."""
 
 
 @runtime_checkable
@@ -154,8 +168,9 @@ PROTOCOLS: Final[Mapping[Capability, type]] = {
 
 
 def capabilities_of(vendor: object) -> frozenset[Capability]:
-    """What a vendor can do: which of the protocols it satisfies."""
-    return frozenset(capability for capability, protocol in PROTOCOLS.items() if isinstance(vendor, protocol))
+    """What a vendor can do: which of the protocols it satisfies. A session submits, and hands reports over."""
+    found = {capability for capability, protocol in PROTOCOLS.items() if isinstance(vendor, protocol)}
+    return frozenset(found | {Capability.SUBMITS} if isinstance(vendor, HoldsSession) else found)
 
 
 # --- what a flow says of its requests --------------------------------------------------------------------------------

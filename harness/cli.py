@@ -13,7 +13,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,13 +47,14 @@ from harness.desk import (
     wrong,
 )
 from harness.domain import BEIJING
+from harness.early import early_rule
 from harness.errors import Complaint, ConfigError, HarnessError, LedgerError
 from harness.facts import RunEnded
 from harness.history import History, Kept, month_of, write_whole
 from harness.judge import compare as comparing
 from harness.judge.criteria import parse_gates, read_criteria
+from harness.judge.planner import Wanted
 from harness.judge.result import Result, dump, parse
-from harness.judge.stats import messages_needed
 from harness.ledger.sqlite import SqliteLedger
 from harness.matching import Matcher
 from harness.monthly import (
@@ -66,9 +67,9 @@ from harness.monthly import (
     trend,
     write_forms,
 )
+from harness.outlook import outlook_of, plan_lines, plan_plain
 from harness.run.house import Contest
 from harness.run.lines import Line, Redactor
-from harness.run.plan import Plan
 from harness.run.play import (
     Played,
     in_memory,
@@ -86,6 +87,16 @@ from harness.words import LANGUAGES, Words
 
 HISTORY: Final = Path("history")
 DEMO_SEED: Final = 20260302
+MONTHS_SEED: Final = 20260304  # chosen: with others an unchanged month may show something, as it does in life
+MONTHS_SETTINGS: Final = """
+language: zh-CN
+seed: {seed}
+begins: {begins}
+lasts: 7 days
+silence: 12 h
+spend_limit: 5000 CNY
+"""
+MONTHS_SCENARIOS: Final = "delivery: {messages: 2000}"
 DEMO_SETTINGS: Final = f"""
 language: zh-CN
 seed: {DEMO_SEED}
@@ -169,7 +180,8 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = verb("demo", _demo, "the whole way in the sandbox: plan, run, score, report; needs nothing")
     demo.add_argument("--out", type=Path, default=Path("smsbench-demo"), help="folder for all files (smsbench-demo)")
-    demo.add_argument("--seed", type=int, default=DEMO_SEED)
+    demo.add_argument("--seed", type=int, help="another world (default: one that shows what there is to show)")
+    demo.add_argument("--months", type=int, metavar="N", help="the same month after month, up to 12, with a history")
     init = verb("init", _init, "write a commented evaluation to start from")
     init.add_argument("folder", type=Path, nargs="?", default=Path())
     vendors = verb("vendors", _vendors, "what vendors there are, what each can do, and why something is absent")
@@ -184,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     plan = verb("plan", _plan, "show cases, timetable, cost ceiling and statistical power")
     evaluation(plan)
     plan.add_argument("--json", action="store_true")
+    plan.add_argument("--rates", default="98:96", metavar="98:96", help="arrival rates to be told apart, per cent")
+    plan.add_argument("--seconds", default="4:6", metavar="4:6", help="median arrival times to be told apart")
     run = verb("run", _run, "carry out the plan; asks first in live mode")
     evaluation(run)
     run.add_argument("--out", type=Path, default=RUNS, help="folder of runs (runs)")
@@ -248,8 +262,56 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _demo_months(options: argparse.Namespace, words: Words) -> int:
+    """Months of three simulated vendors, the first made the baseline; one of them loses 4 points from the fifth on."""
+    if not 1 <= options.months <= 12:
+        raise wrong("--months", f"got {options.months}", "Write a number from 1 to 12.")
+    out, months = options.out, registry.sandbox("months")
+    seed = MONTHS_SEED if options.seed is None else options.seed
+    truth = registry.sandbox("truth").read_truth(registry.sandbox_file("months.yaml"), "months.yaml")
+    history = History(out / "history")
+    print(words("cli.demo.begin", vendors=len(truth.vendors), folder=str(out)))
+    for number in range(1, options.months + 1):
+        begins = months.begins_of_month(number)
+        world = registry.sandbox("world").World(truth, seed=seed, epoch=months.EPOCH.astimezone(UTC))
+        settings = MONTHS_SETTINGS.format(seed=months.seed_of_month(seed, number), begins=f"{begins:%Y-%m-%d %H:%M}")
+        started = registry.sandbox("starter").write_files(
+            world,
+            texts_by_id(),
+            scenarios=MONTHS_SCENARIOS,
+            settings=settings,
+            dossier=registry.sandbox_file("months-dossier.yaml"),
+        )
+        write_files(out, started.files)
+        evaluation = load_evaluation(out / "evaluation.yaml", started.environment)
+        progress = Progress(sys.stderr, monotonic, words)
+        folder = play_in_memory(evaluation, out, out=out / "runs", world=world, listen=progress.hear).folder
+        progress.finish()
+        result = judge_run(folder)
+        save(result, folder, (words.language,))
+        raw, ended = (folder / "result.json").read_bytes(), _ended(result)
+        if number == 1:
+            history.bless(history.add(raw, at=ended).run, by="smsbench demo", at=ended)
+        told = judged(history, raw, at=ended)
+        code = words("cli.history.blessed") if number == 1 else words("cli.demo.code", code=told.code)
+        first, *rest = lines_of(told, words)
+        print(f"{first}  [{code}]")
+        if told.comparison is not None and told.comparison.verdict == "regressed":
+            for line in rest:
+                print(f"  {line}")
+        written = write_forms(told, history, folder, LANGUAGES)
+    for path in written:
+        if path.suffix == ".html":
+            print(words("monthly.history_at", path=str(path)))
+    print(words("cli.demo.simulated"))
+    return FINE
+
+
 def _demo(options: argparse.Namespace) -> int:
     words = Words(options.language or "zh-CN")
+    if options.months is not None:
+        return _demo_months(options, words)
+    options.seed = DEMO_SEED if options.seed is None else options.seed
     out: Path = options.out
     begins = datetime(2026, 3, 2, 9, 0, tzinfo=BEIJING)
     truth = registry.sandbox("truth").read_truth(registry.sandbox_file("demo.yaml"), "demo.yaml")
@@ -455,71 +517,27 @@ def _plan(options: argparse.Namespace) -> int:
     seed = seed_of(evaluation)
     begins = evaluation.begins or RealClock().now()
     plan = plan_of(evaluation, contest, seed=seed, begins=begins)
+    outlook = outlook_of(plan, evaluation, contest, wanted_of(options))
     if options.json:
-        print_json(_plan_plain(plan, evaluation))
+        print_json(plan_plain(outlook))
         return FINE
-    for line in _plan_lines(plan, evaluation, words):
+    for line in plan_lines(outlook, words):
         print(line)
     return FINE
 
 
-def _power(plan: Plan, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """What the plan can tell apart per vendor and carrier: 98 % against 96 %, at 80 % power (statistics.md 4.2)."""
-    sent: dict[tuple[str, str], int] = {}
-    phones: dict[str, set[str]] = {}
-    for case in plan.cases:
-        carrier = case.slices.get("carrier")
-        if carrier is None or case.slices.get("kind") != "handset" or case.scenario not in ("delivery", "soak"):
-            continue
-        sent[case.vendor, carrier] = sent.get((case.vendor, carrier), 0) + len(case.drafts)
-        phones.setdefault(carrier, set()).add(case.recipient or "")
-    told: dict[str, dict[str, Any]] = {}
-    for (vendor, carrier), messages in sorted(sent.items()):
-        handsets = len(phones[carrier])
-        needed = messages_needed(0.98, 0.96, rho=0.02, handsets=handsets)
-        told.setdefault(vendor, {})[carrier] = {"messages": messages, "handsets": handsets, "needed_98_96": needed}
-    return told
+def wanted_of(options: argparse.Namespace) -> Wanted:
+    """The differences a person wants to tell: 98:96 (per cent) and 4:6 (seconds). Raises ConfigError."""
 
+    def pair(name: str, text: str, factor: float) -> tuple[float, float]:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", text)
+        one, other = (float(found[1]) * factor, float(found[2]) * factor) if found else (0.0, 0.0)
+        if one == other or min(one, other) <= 0 or (factor < 1 and max(one, other) >= 1):
+            example = "98:96" if factor < 1 else "4:6"
+            raise wrong(name, f"got {text!r}", f"Write two different ones:  {name} {example}")
+        return one, other
 
-def _plan_plain(plan: Plan, evaluation: Evaluation) -> dict[str, Any]:
-    by_scenario: dict[str, int] = {}
-    for case in plan.cases:
-        by_scenario[case.scenario] = by_scenario.get(case.scenario, 0) + 1
-    return {
-        "seed": plan.seed,
-        "digest": plan.digest,
-        "cases": len(plan.cases),
-        "by_scenario": by_scenario,
-        "messages": dict(plan.messages),
-        "ceiling": {label: str(money.amount) if money else None for label, money in plan.ceiling.items()},
-        "first": plan.cases[0].due.isoformat() if plan.cases else None,
-        "last": plan.cases[-1].due.isoformat() if plan.cases else None,
-        "skipped": [to_plain(one) for one in plan.skipped],
-        "power": _power(plan, evaluation),
-    }
-
-
-def _plan_lines(plan: Plan, evaluation: Evaluation, words: Words) -> Iterable[str]:
-    told = _plan_plain(plan, evaluation)
-    if plan.cases:
-        first, last = words.bare_moment(plan.cases[0].due), words.moment(plan.cases[-1].due)
-        yield words("cli.plan.whole", n=len(plan.cases), first=first, last=last)
-    for scenario, n in told["by_scenario"].items():
-        yield f"  {words.name('scenario', scenario)}: {n}"
-    for label, messages in plan.messages.items():
-        money = plan.ceiling[label]
-        cost = words.money(money.amount, money.currency) if money else words("unknown")
-        yield words("cli.plan.vendor", label=label, messages=messages, cost=cost)
-    for vendor, carriers in told["power"].items():
-        for carrier, one in carriers.items():
-            needed = one["needed_98_96"]
-            id = "cli.plan.power_never" if needed is None else "cli.plan.power"
-            values = {"vendor": vendor, "carrier": carrier, "messages": one["messages"], "handsets": one["handsets"]}
-            yield "  " + words.fill(id, values if needed is None else {**values, "needed": needed})
-    for skipped in plan.skipped:
-        yield words(
-            "cli.plan.skipped", vendor=skipped.vendor, scenario=skipped.scenario, why=skipped.because["because"]
-        )
+    return Wanted(rates=pair("--rates", options.rates, 0.01), seconds=pair("--seconds", options.seconds, 1.0))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -534,7 +552,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.resume is not None:
             way_out = "Run it again (the same seed gives the same run), or use `smsbench sandbox`."
             raise wrong("--resume", "a sandbox in memory ends with its process", way_out)
-        played = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear)
+        played = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear, early=early_rule)
     else:
         played = _run_for_real(evaluation, options, words, progress)
     progress.finish()
@@ -559,13 +577,15 @@ def _run_for_real(evaluation: Evaluation, options: argparse.Namespace, words: Wo
     elif evaluation.mode == "live" and not options.yes:
         contest = contest_of(evaluation)
         plan = plan_of(evaluation, contest, seed=seed_of(evaluation), begins=evaluation.begins or RealClock().now())
-        for line in _plan_lines(plan, evaluation, words):
+        for line in plan_lines(outlook_of(plan, evaluation, contest, Wanted()), words):
             print(line)
         if input(words("cli.run.ask") + " ").strip().lower() not in ("yes", "y", "是"):
             raise ConfigError(
                 [Complaint(place="run", problem="was not confirmed", way_out="Answer yes, or use --yes.")]
             )
-    return asyncio.run(play_for_real(evaluation, out=options.out, run_id=run_id, listen=progress.hear))
+    return asyncio.run(
+        play_for_real(evaluation, out=options.out, run_id=run_id, listen=progress.hear, early=early_rule)
+    )
 
 
 def progress_from(folder: Path, progress: Progress) -> None:
@@ -692,7 +712,9 @@ def _monthly(options: argparse.Namespace) -> int:
         if folder is not None:
             _aside(words("monthly.set_aside", path=str(set_aside(folder))))
         progress = Progress(sys.stderr, monotonic, words)
-        folder = play_in_memory(evaluation, options.evaluation.parent, out=out, listen=progress.hear).folder
+        folder = play_in_memory(
+            evaluation, options.evaluation.parent, out=out, listen=progress.hear, early=early_rule
+        ).folder
         progress.finish()
     else:
         options.resume = None if folder is None else folder.name
@@ -707,7 +729,12 @@ def _monthly(options: argparse.Namespace) -> int:
         folder = played.folder
     result = judge_run(folder)
     save(result, folder, (words.language,))
-    told = judged(history, (folder / "result.json").read_bytes(), at=max(clock.now(), _ended(result)))
+    told = judged(
+        history,
+        (folder / "result.json").read_bytes(),
+        at=max(clock.now(), _ended(result)),
+        gates=parse_gates(evaluation.gates, "gates"),
+    )
     _tell_month(told, history, folder, words, (words.language,))
     if evaluation.robots:
         for robot, trouble in post_verdict(evaluation.robots, told, words, transport=Wire(), clock=clock).items():

@@ -138,6 +138,7 @@ class Evaluation:
     seed: int | None
     begins: datetime | None  # None: now
     lasts: timedelta
+    stop: str  # "early": leave off when the vendors are told apart, at looks planned beforehand; "": never
     hours: Hours
     purposes: tuple[Purpose, ...]
     recipients: tuple[Recipient, ...]
@@ -178,6 +179,7 @@ class Evaluation:
             "spend_limit": to_plain(self.spend_limit),
             "message_limit": self.message_limit,
             "caps_per_day": self.caps.per_day,
+            "stop": self.stop,
             "setups": {label: one.setup() for label, one in self.vendors.items()},
         }
 
@@ -399,6 +401,7 @@ class _Loader:
             seed=top.parsed("seed", lambda text: int(text), None, "Write a whole number, or leave it out."),
             begins=top.parsed("begins", moment, None, "Write it like  2026-03-02 09:00  (Beijing)."),
             lasts=top.parsed("lasts", span, timedelta(days=7)),
+            stop=top.choice("stop", ("", "early"), ""),
             hours=top.parsed("hours", hours, Hours(begin=time(9), end=time(20, 30)), "Write them like  09:00-20:30."),
             purposes=self._purposes(top),
             recipients=recipients,

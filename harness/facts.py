@@ -315,8 +315,9 @@ class SendSettled:
     """A send in doubt was settled by other evidence: the vendor's record, a status report, or a sighting."""
 
     leg: int
-    by: str  # record | report | sighting
+    by: str  # record | report | sighting | answer (one that came late)
     vendor_message_id: str | None
+    part_ids: tuple[str, ...] = ()
     kind: Literal["send_settled"] = "send_settled"
 
 
@@ -401,6 +402,8 @@ class ReportReceived:
     segment: int
     source: ReportSource
     not_before: datetime | None = None  # pulled ones: the last pull that did not give it
+    also: tuple[str, ...] = ()  # other spellings of the id
+    submitted_at: datetime | None = None  # the vendor's stamp of the submit
     kind: Literal["report_received"] = "report_received"
 
 

@@ -23,7 +23,8 @@ from harness.facts import RunBegan, RunEnded
 from harness.history import History, Kept, month_of, write_whole
 from harness.judge import compare as comparing
 from harness.judge.compare import Comparison
-from harness.judge.result import Result
+from harness.judge.criteria import Gate
+from harness.judge.result import GateVerdict, Result
 from harness.judge.trend import Trend, trend_of
 from harness.run.robots import Summary, tell
 from harness.words import Words
@@ -46,11 +47,17 @@ class Month:
     kept: Kept
     result: Result
     comparison: Comparison | None
+    changes: tuple[GateVerdict, ...] = ()  # gates on the change since the baseline
+
+    @property
+    def gates(self) -> tuple[GateVerdict, ...]:
+        """The result's own gates and those on the change since the baseline."""
+        return (*self.result.gates, *self.changes)
 
     @property
     def code(self) -> int:
         """0 no regression · 1 regressed or a gate failed · 2 a person must change something · 3 inconclusive."""
-        verdicts = {gate.verdict for gate in self.result.gates}
+        verdicts = {gate.verdict for gate in self.gates}
         told = self.comparison.verdict if self.comparison is not None else None
         if told == "regressed" or "fail" in verdicts:
             return GATE_FAILED
@@ -98,9 +105,12 @@ def set_aside(folder: Path) -> Path:
     return folder.rename(place / f"{folder.name}-{number}")
 
 
-def judged(history: History, raw: bytes, *, at: datetime, margin: float | None = None) -> Month:
+def judged(
+    history: History, raw: bytes, *, at: datetime, margin: float | None = None, gates: Iterable[Gate] = ()
+) -> Month:
     """Keep a result, and compare it with the blessed one and the months before it.
 
+    `gates`: the evaluation's; those on a change are held against the comparison.
     Raises ConfigError for a history that cannot be trusted: no verdict is made up from what is left of it.
     """
     kept = history.add(raw, at=at)
@@ -108,7 +118,8 @@ def judged(history: History, raw: bytes, *, at: datetime, margin: float | None =
     comparison = compared(history, kept, result, margin=margin)
     if comparison is not None:
         write_whole(history.folder / COMPARISONS / f"{kept.run}.json", comparing.dump(comparison))
-    return Month(kept=kept, result=result, comparison=comparison)
+    changes = () if comparison is None else comparing.gate_verdicts(comparison, gates)
+    return Month(kept=kept, result=result, comparison=comparison, changes=changes)
 
 
 def compared(history: History, kept: Kept, result: Result, *, margin: float | None = None) -> Comparison | None:
@@ -161,7 +172,9 @@ def write_forms(month: Month, history: History, folder: Path, languages: Iterabl
 
 def lines_of(month: Month, words: Words) -> Sequence[str]:
     """The verdict in words: one line first, then what it rests on."""
-    told = registry.renderer("month")(month.result, words, month=month.kept.month, comparison=month.comparison)
+    told = registry.renderer("month")(
+        month.result, words, month=month.kept.month, comparison=month.comparison, changes=month.changes
+    )
     return told.decode().splitlines()
 
 
@@ -175,7 +188,7 @@ def post_verdict(
         "month": month.kept.month,
         "run": month.kept.run,
         "verdict": month.comparison.verdict if month.comparison else "no_baseline",
-        "gates_failed": sum(gate.verdict == "fail" for gate in month.result.gates),
+        "gates_failed": sum(gate.verdict == "fail" for gate in month.gates),
         "exit_code": month.code,
     }
 

@@ -1,7 +1,7 @@
 """The keyhole: vendors, scenarios and renderers by name. The only place where the hall reaches a wing.
 
-A file in the folder is there; packages from outside announce themselves by entry point. A broken one is told by name
-and stops a run only if the evaluation uses it.
+A file in the folder is there, a description in `vendors/described/` as well as a module; packages from outside announce
+themselves by entry point. A broken one is told by name and stops a run only if the evaluation uses it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -57,10 +59,72 @@ def _load(wing: str, name: str) -> ModuleType | Any:
     raise ImportError(f"there is no {name!r} in {wing}")
 
 
-def vendor_class(name: str) -> Any:
-    """The vendor class of an adapter id. Raises ConfigError naming near ones."""
+DESCRIPTIONS: Final = (".yaml", ".yml")
+_MODULES: Final[dict[tuple[str, str], ModuleType]] = {}  # descriptions by file and text: compiled once
+
+
+def described_names() -> list[str]:
+    """The vendors that ship as a description, those among them that are coded as well included."""
+    folder = resources.files("vendors").joinpath("described")
+    return sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
+
+
+def described(name: str) -> ModuleType:
+    """The module that a shipped description stands for. Raises ConfigError with its mistakes."""
+    file = resources.files("vendors").joinpath("described", f"{name}.yaml")
+    return _described(file.read_text(encoding="utf-8"), f"{name}.yaml")
+
+
+def description_skeleton(name: str) -> str:
+    """A commented description to begin with, for a vendor of that id. Raises ConfigError for what cannot be one."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", name):
+        way_out = "Use small letters, digits and underscores, such as acme."
+        raise ConfigError([Complaint(place=f"vendors new {name}", problem="is no vendor id", way_out=way_out)])
+    text = resources.files("vendors").joinpath("described", "skeleton.txt").read_text(encoding="utf-8")
+    return text.replace("acme", name).replace("ACME", name.capitalize())
+
+
+def _described(text: str, file: str) -> ModuleType:
+    if (file, text) not in _MODULES:
+        _MODULES[file, text] = importlib.import_module("vendors.declarative").module(text, file)
+    return _MODULES[file, text]
+
+
+def _described_at(path: Path) -> ModuleType:
     try:
-        found = _load("vendors", name)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror or "" if isinstance(error, OSError) else "is not UTF-8"
+        way_out = "Name a description:  use: ./acme.yaml  (`smsbench vendors new acme` writes one to begin with)."
+        raise ConfigError([Complaint(place=f"use: {path}", problem=problem, way_out=way_out)]) from error
+    try:
+        return _described(text, path.name)
+    except ConfigError as error:  # its own lines stay, wherever the evaluation tells of it
+        told = [
+            Complaint(place=f"use: {path}", problem=f"{one.place}: {one.problem}", way_out=one.way_out)
+            for one in error.complaints
+        ]
+        raise ConfigError(told) from error
+
+
+def _vendor(name: str, folder: Path | None = None) -> ModuleType | Any:
+    """A vendor's module, coded or described, or what an outside package announces. May raise anything."""
+    if name.endswith(DESCRIPTIONS):
+        return _described_at((folder or Path()) / name)
+    if name not in _module_names("vendors") and name in described_names():
+        return described(name)
+    return _load("vendors", name)
+
+
+def vendor_class(name: str, folder: Path | None = None) -> Any:
+    """The vendor class of an adapter id, or of the description at a path (from `folder` on, if it is relative).
+
+    Raises ConfigError: naming near ids, or with every mistake of a description.
+    """
+    try:
+        found = _vendor(name, folder)
+    except ConfigError:
+        raise
     except Exception as error:  # a broken plug-in may raise anything; its name and words are the message
         known = [one for one in vendor_manifests() if isinstance(one, str)]
         near = difflib.get_close_matches(name, known, 1)
@@ -74,17 +138,19 @@ def vendor_class(name: str) -> Any:
     return found
 
 
-def vendor_module(name: str) -> ModuleType:
-    """The module an adapter lives in: for its code tables."""
-    return importlib.import_module(vendor_class(name).__module__)
+def vendor_module(name: str, folder: Path | None = None) -> ModuleType:
+    """The module an adapter lives in: for its code tables. Raises ConfigError as `vendor_class` does."""
+    kind = vendor_class(name, folder)
+    found = _vendor(name, folder)
+    return found if isinstance(found, ModuleType) else importlib.import_module(kind.__module__)
 
 
 def vendor_manifests() -> Mapping[str, Manifest | Broken]:
     """Every adapter there is, by id; broken ones with their error."""
     found: dict[str, Manifest | Broken] = {}
-    for name in [*_module_names("vendors"), *_outside("vendors")]:
+    for name in dict.fromkeys([*_module_names("vendors"), *described_names(), *_outside("vendors")]):
         try:
-            module = _load("vendors", name)
+            module = _vendor(name)
         except Exception as error:
             found[name] = Broken(name, f"{type(error).__name__}: {error}")
             continue
@@ -92,7 +158,7 @@ def vendor_manifests() -> Mapping[str, Manifest | Broken]:
         manifest = getattr(kind, "manifest", None)
         if isinstance(manifest, Manifest):
             found[name] = manifest
-    return found
+    return dict(sorted(found.items()))
 
 
 def scenario(name: str) -> Any:

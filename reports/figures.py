@@ -342,7 +342,8 @@ class Desk:
 # --- reading what a person wrote -------------------------------------------------------------------------------------
 
 _GATE: Final = re.compile(
-    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*\)?\s*(?:\[(?P<slice>[^\]]*)\])?\s*"
+    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*(?:\[(?P<inner>[^\]]*)\])?\s*\)?\s*"
+    r"(?:\[(?P<slice>[^\]]*)\])?\s*"
     r"(?P<relation>>=|<=|>|<)\s*(?P<amount>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z]+)?\s*"
 )
 _SECONDS: Final = {
@@ -369,8 +370,8 @@ def gate_title(desk: Desk, text: str) -> str:
     name = desk.measure(measure)
     if unit is None and amount == 1 and found["relation"] == ">=" and desk.unit(measure) is Unit.SHARE:
         return name  # a yes-or-no measure: its name says it all
-    if found["slice"]:
-        name = f"{name} ({_slice_written(desk, found['slice'])})"
+    if part := found["inner"] or found["slice"]:
+        name = f"{name} ({_slice_written(desk, part)})"
     if found["compare"]:
         name = desk.words("gate.compare", measure=name)
     return f"{name} {_RELATION[found['relation']]} {limit.strip()}"

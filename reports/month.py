@@ -5,19 +5,29 @@ For a terminal, a cron mail, and the robots of group chats.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.judge.compare import Comparison
-from harness.judge.result import Result
+from harness.judge.result import GateVerdict, Result
 from harness.judge.trend import worst_lines
 from harness.words import Words
 from reports.figures import Desk, gate_title
 from reports.months import Teller
 
 
-def render(result: Result, words: Words, *, month: str, comparison: Comparison | None, most: int = 8) -> bytes:
-    """The lines, UTF-8. `comparison` None: no baseline is blessed."""
+def render(
+    result: Result,
+    words: Words,
+    *,
+    month: str,
+    comparison: Comparison | None,
+    changes: Sequence[GateVerdict] = (),
+    most: int = 8,
+) -> bytes:
+    """The lines, UTF-8. `comparison` None: no baseline is blessed. `changes`: gates on the change since it."""
     teller = Teller(words, {label: info.name for label, info in result.vendors.items()}, result.measures)
     sentence = words("monthly.no_baseline") if comparison is None else teller.note(comparison.summary)
-    failed = [gate for gate in result.gates if gate.verdict == "fail"]
+    failed = [gate for gate in (*result.gates, *changes) if gate.verdict == "fail"]
     verdict = teller.verdict(comparison)
     if failed and (comparison is None or comparison.verdict != "regressed"):
         verdict = words("monthly.gate_failed", n=len(failed))

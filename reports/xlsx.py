@@ -332,6 +332,7 @@ class _Book:
 
     def overview(self) -> None:
         words, desk, sheet = self.words, self.desk, self._page("overview")
+        sheet.fit_to_pages(1, 1)  # the charts are not to be cut in two
         tables = Tables(desk)
         sheet.write_string(0, 0, _clean(desk.result.run.evaluation), self.title)
         sheet.write_string(1, 0, _clean(words("report.lead", n=len(desk.result.vendors))), self.soft)

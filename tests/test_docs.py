@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.cli import _parser
 from harness.plain_yaml import load
+from tests import vendor_page
 
 HOUSE = Path(__file__).parent.parent
 README = (HOUSE / "README.md").read_text(encoding="utf-8")
@@ -45,3 +46,7 @@ def test_the_starter_files_are_read_as_they_stand():
         assert load(path.read_text(encoding="utf-8"), path.name)
     people = (starter / "recipients.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert people and all(re.match(r"r\d+,1\d\d0000\d{4},", line) for line in people)
+
+
+def test_the_page_of_vendors_says_what_their_adapters_say():
+    assert vendor_page.PAGE.read_text(encoding="utf-8") == vendor_page.page(), "run  make vendor-page"

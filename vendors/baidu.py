@@ -509,6 +509,7 @@ def _report(item: dict[str, Any]) -> StatusReport:
         reason=None if state is DeliveryState.DELIVERED else report_reason(code, REPORT_REASONS),
         code=code,
         claimed_at=reading.utc(item, "deliverTime"),
+        submitted_at=reading.utc(item, "requestTime"),
         number=reading.identifier(item, "mobile"),
         reference=reading.text(item, "custom") or None,
         billed_segments=reading.count(item, "segmentCount"),

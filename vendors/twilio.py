@@ -57,29 +57,28 @@ def _lines(reason: Reason, sure: str, lines: Mapping[str, str]) -> dict[str, Map
 
 
 REASONS: Final[Mapping[str, Mapped]] = {
+    **_lines(Reason.AUTH, "documented", {"20003": "not authenticated", "10001": "the account is not active"}),
     **_lines(
         Reason.AUTH,
-        "documented",
-        {
-            "20003": "not authenticated",
-            "20008": "test credentials",
-            "20403": "forbidden",
-            "10001": "the account is not active",
-            "20005": "the account is not active",
-        },
+        "inferred",
+        {"20005": "the account is not active", "20008": "test credentials", "20403": "forbidden"},
     ),
-    **_lines(Reason.THROTTLED, "documented", {"20429": "too many requests", "14107": "the sender's rate is exceeded"}),
+    **_lines(Reason.THROTTLED, "documented", {"20429": "too many requests"}),
+    **_lines(Reason.THROTTLED, "inferred", {"14107": "the sender's rate is exceeded"}),
     **_lines(
         Reason.BAD_REQUEST,
         "documented",
+        {"20404": "no such resource", "21606": "From is not ours, or cannot send SMS"},
+    ),
+    **_lines(
+        Reason.BAD_REQUEST,
+        "inferred",
         {
             "20001": "a parameter is unknown",
-            "20404": "no such resource",
             "21212": "From is no number",
             "21602": "no text",
             "21603": "no From",
             "21604": "no To",
-            "21606": "From is not ours, or cannot send SMS",
             "21609": "StatusCallback is no URL",
             "21617": "over 1600 characters",
             "21619": "no text, media or content",

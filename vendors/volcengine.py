@@ -532,6 +532,7 @@ def _report(item: dict[str, Any]) -> StatusReport:
         reason=None if delivered else report_reason(code, REPORT_REASONS),
         code=code,
         claimed_at=reading.milliseconds(item, "recv_time"),
+        submitted_at=reading.milliseconds(item, "send_time"),
         number=reading.identifier(item, "mobile"),
         reference=reading.text(item, "ext") or None,
         billed_segments=reading.count(item, "msg_count"),

@@ -19,8 +19,9 @@ from harness.codec import from_plain, schema_of, to_plain
 from harness.domain import Better, Carrier, Estimate, Scope, State, Unit
 from harness.errors import Complaint, ConfigError
 from harness.judge import months, stats
+from harness.judge.criteria import Gate
 from harness.judge.months import MARGIN, PRIMARY_LEVEL, SECONDARY_LEVEL, Pooled
-from harness.judge.result import Basis, Finding, Note, Provenance, Result, Slice
+from harness.judge.result import Basis, Finding, GateVerdict, Note, Provenance, Result, Slice
 
 SCHEMA: Final = "sms-vendor-comparison"
 SCHEMA_VERSION: Final = "1.0"
@@ -898,3 +899,38 @@ def find(comparison: Comparison, vendor: str, measure: str, slice: Slice) -> Lin
         if (one.vendor, one.measure, dict(one.slice), one.against) == (vendor, measure, dict(slice), "blessed")
     ]  # fmt: skip
     return lines[0] if lines else None
+
+
+def gate_verdicts(comparison: Comparison, gates: Iterable[Gate]) -> tuple[GateVerdict, ...]:
+    """Gates on the change since the blessed month, for each vendor that could be compared; other gates are passed by.
+
+    For a share the change is in shares (-0.02 is two points down), for a time the ratio less 1.
+    """
+    found = []
+    for gate in gates:
+        for vendor in comparison.vendors if gate.compares else ():
+            line = find(comparison, vendor.vendor, gate.measure, gate.slice)
+            values: dict[str, str | int | float] = {"measure": gate.measure, "threshold": gate.threshold}
+            verdict: Literal["pass", "fail", "not_shown", "unclear"] = "not_shown"
+            reason = Note(id="gate.no_change", values=values)
+            if line is not None and line.low is not None and line.high is not None:
+                less = 1.0 if line.kind == "ratio" else 0.0
+                low, high = line.low - less, line.high - less
+                verdict = _held(gate, low, high)
+                said = {"pass": "clear", "fail": "beyond", "unclear": "crosses"}[verdict]
+                reason = Note(id=f"gate.change_{said}", values={**values, "low": low, "high": high})
+            found.append(
+                GateVerdict(id=gate.text, vendor=vendor.vendor, text=gate.text, verdict=verdict, reason=reason)
+            )
+    return tuple(found)
+
+
+def _held(gate: Gate, low: float, high: float) -> Literal["pass", "fail", "unclear"]:
+    line = gate.threshold
+    passes, fails = {
+        ">=": (low >= line, high < line),
+        ">": (low > line, high <= line),
+        "<=": (high <= line, low > line),
+        "<": (high < line, low >= line),
+    }[gate.relation]
+    return "pass" if passes else "fail" if fails else "unclear"

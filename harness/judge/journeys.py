@@ -207,6 +207,7 @@ class _Row:
     vendor_message_id: str | None = None
     fee: float | None = None
     fee_segments: int | None = None
+    parts: int = 1  # how many reports a "delivered" takes
     reports: dict[int, tuple[_ReportKey, ReportReceived, frozenset[str]]] | None = None
     sightings: dict[str, SightingReceived] | None = None
     searched: bool | None = None
@@ -296,6 +297,7 @@ class _Fold:
     # The way out.
 
     def _intended(self, fact: Fact, body: SendIntended) -> None:
+        self.matcher.learn(fact)
         if (row := self._row(fact.case_id, body.leg)) is not None and row.intended_at is None:
             row.intended_at, row.planned_at = fact.at.timestamp(), body.planned_at.timestamp()
 
@@ -306,13 +308,14 @@ class _Fold:
         row.answered_at = fact.at.timestamp()
         self._stopwatch(row, body.call)
         match body.outcome:
-            case Accepted(vendor_message_id=theirs, segments=segments, fee=fee):
+            case Accepted(vendor_message_id=theirs, segments=segments, fee=fee, part_ids=part_ids):
+                row.parts = max(1, len(part_ids))
                 row.outcome, row.vendor_message_id, row.fee_segments = "accepted", theirs, segments
                 row.fee = float(fee.amount) if fee is not None and fee.currency == "CNY" else None
             case Refused(reason=reason, code=code):
                 row.outcome, row.reason, row.code = "refused", reason.value, code
-            case InDoubt(why=why):
-                row.outcome, row.code = "in_doubt", why
+            case InDoubt(why=why, part_ids=part_ids):
+                row.outcome, row.code, row.parts = "in_doubt", why, max(1, len(part_ids))
         self._learn_reports(fact)
 
     @staticmethod
@@ -325,9 +328,11 @@ class _Fold:
         if (row := self._row(fact.case_id, body.leg)) is not None and row.settled_by is None:
             row.outcome, row.settled_by = "accepted", body.by
             row.vendor_message_id = body.vendor_message_id or row.vendor_message_id
+            row.parts = max(row.parts, len(body.part_ids))
         self._learn_reports(fact)
 
     def _failed(self, fact: Fact, body: CallFailed) -> None:
+        self.matcher.learn(fact)
         case = self.matcher.cases.get(fact.case_id or "")
         self.failures.append(
             {
@@ -357,18 +362,19 @@ class _Fold:
             self._report(fact, body, case_id)
 
     def _report(self, fact: Fact, body: ReportReceived, case_id: str) -> None:
-        leg = self.matcher.leg_of(body)
+        leg, part = self.matcher.place_of(body) or (None, None)
         row = self._row(case_id, leg.leg if leg else None)
         if row is None or not body.state.is_final:
             return
+        segment = body.segment if part is None else part
         key = (fact.at, body.state.value, body.code)
         reports = row.reports = row.reports if row.reports is not None else {}
-        known = reports.get(body.segment)
+        known = reports.get(segment)
         if known is None:
-            reports[body.segment] = (key, body, frozenset((body.state.value,)))
+            reports[segment] = (key, body, frozenset((body.state.value,)))
         else:
             states = known[2] | {body.state.value}
-            reports[body.segment] = (key, body, states) if key < known[0] else (known[0], known[1], states)
+            reports[segment] = (key, body, states) if key < known[0] else (known[0], known[1], states)
 
     def _saw(self, fact: Fact, body: SightingReceived) -> None:
         leg = self.matcher.leg_of(body)
@@ -668,7 +674,7 @@ class _Messages:
 
     @staticmethod
     def _claims(rows: list[_Row]) -> dict[str, Any]:
-        told = [_claim(row.reports) for row in rows]
+        told = [_claim(row.reports, row.parts) for row in rows]
         return {
             "report_state": _objects(one[1].state.value if one else None for one in told),
             "report_reason": _objects(one[1].reason.value if one and one[1].reason else None for one in told),
@@ -791,12 +797,15 @@ AROUND: Final = 900.0  # seconds after sending in which a phone must have been a
 
 def _claim(
     reports: dict[int, tuple[_ReportKey, ReportReceived, frozenset[str]]] | None,
+    parts: int,
 ) -> tuple[datetime, ReportReceived, int] | None:
-    """The message's claim: undelivered as soon as one segment is, delivered with the last one."""
+    """The message's claim: undelivered as soon as one segment is, delivered with the last one of all its parts."""
     if not reports:
         return None
     contradicting = sum(len(states) - 1 for _, _, states in reports.values())
     failed = [one for one in reports.values() if one[1].state is not DeliveryState.DELIVERED]
+    if not failed and len(reports) < parts:
+        return None
     key, body, _ = min(failed, key=_by_key) if failed else max(reports.values(), key=_by_key)
     return key[0], body, contradicting
 

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import inf
 from typing import Final, Literal
 
@@ -688,6 +689,28 @@ def _warnings(evidence: Evidence, taken: _Taken) -> Iterator[Note]:
     if len(evidence.refused_pushes):
         yield Note(id="warning.refused_pushes", values={"n": len(evidence.refused_pushes)})
     yield from _order_warning(pairs.turns(evidence))
+    yield from _early_note(evidence)
+
+
+def _early_note(evidence: Evidence) -> Iterator[Note]:
+    """Whether the run was left off at one of its planned looks: when, and what that saved."""
+    left = evidence.messages[(evidence.messages["because"] == "stopped_early").to_numpy()]
+    if not len(left):
+        return
+    at = float(left["closed_at"].min())
+    looks = evidence.run.began.settings.get("looks") or []
+    number = sum(datetime.fromisoformat(one).timestamp() <= at + 1.0 for one in looks)
+    sent = int((evidence.messages["outcome"] != "not_sent").sum())
+    yield Note(
+        id="warning.stopped_early",
+        values={
+            "at": datetime.fromtimestamp(at, UTC).isoformat(),
+            "look": number,
+            "looks": len(looks),
+            "n": len(left),
+            "of_share": len(left) / (len(left) + sent),
+        },
+    )
 
 
 def _vendor_warnings(vendor: str, view: View) -> Iterator[Note]:

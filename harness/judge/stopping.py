@@ -6,7 +6,7 @@ Looking after every message and stopping at the first "significant" one names a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, sqrt
@@ -105,9 +105,14 @@ class Decision:
 
 
 def decide(
-    evidence: Evidence, *, planned: int, taken: Sequence[Decision] = (), margin: float = MARGIN
+    evidence: Evidence,
+    *,
+    planned: int | Mapping[str, int],
+    taken: Sequence[Decision] = (),
+    margin: float = MARGIN,
 ) -> tuple[Decision, ...]:
-    """A look at each two vendors on each carrier. `planned`: pairs per carrier; `taken`: decisions of the looks before.
+    """A look at each two vendors on each carrier. `planned`: pairs per carrier, the same for all or by carrier, and
+    then a carrier that is not named is not looked at; `taken`: decisions of the looks before.
 
     Who was decided stays decided. Each line holds its level by itself; the result's own pairs are tested by Holm over
     all of them.
@@ -118,15 +123,21 @@ def decide(
     for first, second in combinations(evidence.vendors, 2):
         both = both_of(visits, first, second)
         for carrier in sorted(set(both["carrier"])):
+            if not isinstance(planned, int) and carrier not in planned:
+                continue
             old = before.get((first, second, carrier))
             if old is not None and old.look.stop:
                 found.append(old)
                 continue
             part = both[(both["carrier"] == carrier).to_numpy()]
             seen = look(
-                part["arrived"].to_numpy(), part["arrived_other"].to_numpy(), part["sent_at"].to_numpy(),
-                planned=planned, taken=0 if old is None else old.look.look, margin=margin,
-            )  # fmt: skip
+                part["arrived"].to_numpy(),
+                part["arrived_other"].to_numpy(),
+                part["sent_at"].to_numpy(),
+                planned=planned if isinstance(planned, int) else planned[carrier],
+                taken=0 if old is None else old.look.look,
+                margin=margin,
+            )
             found.append(Decision(first=first, second=second, carrier=carrier, look=seen))
     return tuple(found)
 

@@ -16,6 +16,7 @@ from harness.content import SampleText
 from harness.domain import (
     Accepted,
     Case,
+    DeliveryState,
     Draft,
     Hours,
     InDoubt,
@@ -109,9 +110,29 @@ class Sent:
         return bool(self.sightings)
 
     @property
+    def parts(self) -> int:
+        """How many reports a "delivered" takes: one, or one for each part that has an id of its own."""
+        match self.outcome:
+            case Accepted(part_ids=ids) | InDoubt(part_ids=ids):
+                return max(1, len(ids))
+            case _:
+                return 1
+
+    @property
     def final_report(self) -> ReportReceived | None:
-        """The first final claim; later ones that contradict it are kept in `reports`."""
-        return next((report for report in self.reports if report.state.is_final), None)
+        """The first final claim; of a message in parts, the first failure or the last of the parts' claims.
+
+        Later ones that contradict it are kept in `reports`.
+        """
+        final = [report for report in self.reports if report.state.is_final]
+        if self.parts == 1:
+            return final[0] if final else None
+        told: set[int] = set()
+        for report in final:
+            told.add(report.segment)
+            if report.state is not DeliveryState.DELIVERED or len(told) == self.parts:
+                return report
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +184,9 @@ def fold(board: Board | None, fact: Fact, matcher: Matcher) -> Board | None:
             sent = board.legs.get(leg) or Sent(intended_at=fact.at)
             written = call.written_at if call else None
             return _with_leg(board, leg, replace(sent, outcome=outcome, written_at=written, answered_at=fact.at))
-        case SendSettled(leg=leg, vendor_message_id=theirs):
+        case SendSettled(leg=leg, vendor_message_id=theirs, part_ids=ids):
             sent = board.legs.get(leg) or Sent(intended_at=fact.at)
-            return _with_leg(board, leg, replace(sent, outcome=Accepted(vendor_message_id=theirs or "")))
+            return _with_leg(board, leg, replace(sent, outcome=Accepted(vendor_message_id=theirs or "", part_ids=ids)))
         case CallFailed(what="submit", leg=int(leg), trouble=trouble):
             sent = board.legs.get(leg) or Sent(intended_at=fact.at)
             return _with_leg(board, leg, replace(sent, failed=trouble, answered_at=fact.at))
@@ -199,11 +220,16 @@ def _with_leg(board: Board, leg: int, sent: Sent) -> Board:
 
 
 def _with_news(board: Board, body: ReportReceived | SightingReceived, matcher: Matcher) -> Board:
-    found = matcher.leg_of(body)
+    part: int | None = None
+    if isinstance(body, ReportReceived):
+        found, part = matcher.place_of(body) or (None, None)
+    else:
+        found = matcher.leg_of(body)
     if found is None or found.case_id != board.case.id or (sent := board.legs.get(found.leg)) is None:
         return board
     if isinstance(body, ReportReceived):
-        return _with_leg(board, found.leg, replace(sent, reports=(*sent.reports, body)))
+        claim = body if part is None else replace(body, segment=part)
+        return _with_leg(board, found.leg, replace(sent, reports=(*sent.reports, claim)))
     return _with_leg(board, found.leg, replace(sent, sightings=(*sent.sightings, body)))
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
 from harness import __version__
-from harness.capabilities import Submits
+from harness.capabilities import HoldsSession, Submits
 from harness.clock import Clock
 from harness.config import Evaluation
 from harness.domain import Case, Draft, InDoubt, Message, Outcome, Recipient
@@ -25,6 +25,8 @@ from harness.facts import (
     CaseClosed,
     Fact,
     FactBody,
+    Probe,
+    Probed,
     Question,
     QuestionAnswered,
     QuestionAsked,
@@ -42,7 +44,8 @@ from harness.run.brakes import Brakes, Go, Hold, Stop
 from harness.run.chores import Chores, Doubts
 from harness.run.inbox import sighting_fact
 from harness.run.lines import Carried, Line, Redactor
-from harness.run.questions import Asker
+from harness.run.links import About, Links
+from harness.run.questions import Asker, Told
 
 LEAD: Final = timedelta(milliseconds=100)
 """An intent is committed this long before its planned instant, so that the disk never shows in the schedule."""
@@ -57,6 +60,7 @@ class Crew:
     lines: Mapping[str, Line]
     askers: Mapping[str, Asker]
     scenarios: Mapping[str, Scenario]
+    links: Mapping[str, Links] = field(default_factory=dict)  # of those vendors that hold sessions
 
 
 class Engine:
@@ -104,6 +108,17 @@ class Engine:
         """Send nothing more; finish what is on its way; end so that the run can be resumed."""
         self._stopping = self._stopping or because
         self._news.set()
+
+    def leave_off(self, scenarios: Collection[str], because: str) -> int:
+        """Close what these scenarios have not begun yet, and send none of it; how many cases that were."""
+        left = 0
+        for case_id, board in self._boards.items():
+            begun = board.closed is not None or board.legs or case_id in self._busy
+            if not begun and board.case.scenario in scenarios:
+                self._begin(case_id, self._write(case_id, CaseClosed(because=because)))
+                left += 1
+        self._news.set()
+        return left
 
     async def run(self) -> str:
         """Until every case is closed, or `stop`. Returns why it ended. Raises LedgerError if the ledger fails."""
@@ -315,10 +330,13 @@ class Engine:
         if (early := (intent.planned_at - self._clock.now()).total_seconds()) > 0:
             await asyncio.sleep(early)
         message = message_of(draft, person)
-        assert isinstance(vendor, Submits)
-        carried = await self._crew.lines[case.vendor].carry(
-            lambda: vendor.submit(message), planned_at=intent.planned_at
-        )
+        if (links := self._crew.links.get(case.vendor)) is not None:
+            carried = await links.carry(message, planned_at=intent.planned_at, about=About(case.id, leg))
+        else:
+            assert isinstance(vendor, Submits)
+            carried = await self._crew.lines[case.vendor].carry(
+                lambda: vendor.submit(message), planned_at=intent.planned_at
+            )
         body = answer_of(leg, carried, self._redactor)
         entry = Entry(body=body, at=self._clock.now(), case_id=case.id, recording=carried.recording)
         await self._ledger.append(entry)
@@ -330,7 +348,11 @@ class Engine:
             await self._ledger.append(asked)  # it has effects: durable before it is put
         else:
             self._ledger.post(asked)
-        told = await self._crew.askers[case.vendor].ask(board, question)
+        if isinstance(question, Probe) and isinstance(self._crew.vendors[case.vendor], HoldsSession):
+            # Every probe speaks HTTP.
+            told = Told(answer=Probed(what=question.what, taken=None, detail={"why": "a link, and no HTTP endpoint"}))
+        else:
+            told = await self._crew.askers[case.vendor].ask(board, question)
         now = self._clock.now()
         entries = []
         for sighting in told.sightings:

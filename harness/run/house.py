@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from harness import __version__, registry
-from harness.capabilities import Account, Manifest, Tools, capabilities_of
+from harness.capabilities import Account, HoldsSession, Manifest, Tools, capabilities_of
 from harness.clock import Clock
 from harness.config import Evaluation, VendorAccount
 from harness.content import shipped_texts
@@ -24,7 +25,8 @@ from harness.run.chores import Chores, Doubts
 from harness.run.engine import LEAD, Crew, Engine
 from harness.run.inbox import Inbox, People, PushDoor
 from harness.run.lines import Line, Redactor
-from harness.run.plan import Plan
+from harness.run.links import Links, Network, Sockets
+from harness.run.plan import Plan, looks_of
 from harness.run.questions import Asker, TlsProbing
 
 
@@ -38,6 +40,7 @@ class Surroundings:
     probe_tls: TlsProbing
     lead: timedelta = LEAD
     listens: bool = False  # another process may write to the ledger
+    network: Network = field(default_factory=Sockets)  # for links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +80,21 @@ def open_contest(evaluation: Evaluation, *, clock: Clock, nonce: Callable[[], st
         )
         if not complaints:
             vendors[label] = kind(accounts[label], tools)
+            complaints += _link_complaints(evaluation, label, vendors[label])
     if complaints:
         raise ConfigError(complaints)
     return Contest(accounts=accounts, vendors=vendors, tools=tools)
+
+
+def _link_complaints(evaluation: Evaluation, label: str, vendor: Any) -> Iterator[Complaint]:
+    """What an account's links cannot be opened with."""
+    if isinstance(vendor, HoldsSession):
+        try:
+            vendor.links()
+        except ValueError as error:
+            way_out = "Write what the gateway's operator gave you; docs/carrier.md has an example of each protocol."
+            place = evaluation.located.place(("vendors", label, "options"))
+            yield Complaint(place=place, problem=str(error), way_out=way_out)
 
 
 def _account_complaints(evaluation: Evaluation, one: VendorAccount, manifest: Manifest) -> Iterator[Complaint]:
@@ -100,7 +115,7 @@ def _account_complaints(evaluation: Evaluation, one: VendorAccount, manifest: Ma
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]}?" if near else f"{manifest.id} knows {', '.join(known) or 'none'}."
             yield Complaint(place=place(kind, name), problem=f"is no {kind} of {manifest.id}", way_out=hint)
-    if evaluation.mode == "live" and not (one.endpoint or manifest.endpoint):
+    if evaluation.mode == "live" and not (one.endpoint or manifest.endpoint or "host" in manifest.options):
         yield Complaint(
             place=place("endpoint"),
             problem=f"is missing, and {manifest.id} gives every account a host of its own",
@@ -151,9 +166,12 @@ def first_facts(evaluation: Evaluation, contest: Contest, plan: Plan, at: dateti
             capabilities=tuple(sorted(capabilities_of(vendor))),
             absent={key: {"kind": why.kind, "because": why.because} for key, why in sorted(manifest.absent.items())},
             price=evaluation.vendors[label].price,
-            endpoint=contest.accounts[label].endpoint or manifest.endpoint or "",
+            endpoint=_endpoint(contest, label),
             push_is_signed=manifest.push_is_signed,
         )
+    looks: dict[str, Any] = {}
+    if evaluation.stop == "early" and (found := looks_of(plan.cases, evaluation.horizon)) is not None:
+        looks = {"looks": [one.isoformat() for one in found.at], "looks_planned": dict(found.planned)}
     began = RunBegan(
         evaluation=evaluation.name,
         mode=evaluation.mode,
@@ -163,13 +181,22 @@ def first_facts(evaluation: Evaluation, contest: Contest, plan: Plan, at: dateti
         plan_digest=plan.digest,
         vendors=entries,
         panel={one.id: panellist(one) for one in evaluation.recipients},
-        settings=evaluation.settings(),
+        settings={**evaluation.settings(), **looks},
     )
     yield Entry(body=began, at=at)
     for skipped in plan.skipped:
         yield Entry(body=skipped, at=at)
     for case in plan.cases:
         yield Entry(body=CasePlanned(case=case), at=at, case_id=case.id)
+
+
+def _endpoint(contest: Contest, label: str) -> str:
+    """Where a vendor is reached: a base URL, or its gateway's address."""
+    vendor = contest.vendors[label]
+    if isinstance(vendor, HoldsSession):
+        plan = next(plan for plan in vendor.links() if plan.sends)
+        return f"{'tls' if plan.tls else 'tcp'}://{plan.host}:{plan.port}"
+    return contest.accounts[label].endpoint or vendor.manifest.endpoint or ""
 
 
 def panellist(person: Recipient) -> Panellist:
@@ -192,6 +219,16 @@ class House:
 
     engine: Engine
     inbox: Inbox
+    links: Mapping[str, Links] = field(default_factory=dict)
+
+    async def open(self) -> None:
+        """Open the links. Raises OSError if an address that a gateway dials is taken."""
+        for one in self.links.values():
+            await one.start()
+
+    async def leave(self) -> None:
+        """Say goodbye on every link."""
+        await asyncio.gather(*(one.leave() for one in self.links.values()))
 
 
 def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings: Surroundings) -> House:
@@ -219,6 +256,21 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         for label, vendor in contest.vendors.items()
     }
 
+    links = {
+        label: Links(
+            label,
+            vendor,
+            ledger=ledger,
+            clock=surroundings.clock,
+            network=surroundings.network,
+            redactor=of_vendors,
+            people=people,
+            chance=lambda: int(surroundings.nonce()[:8], 16) / 2**32,
+            per_second=_pace(evaluation, label, vendor.manifest),
+        )
+        for label, vendor in contest.vendors.items()
+        if isinstance(vendor, HoldsSession)
+    }
     doubts = Doubts()
     chores = Chores(
         evaluation=evaluation,
@@ -236,7 +288,9 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
         evaluation=evaluation,
         ledger=ledger,
         clock=surroundings.clock,
-        crew=Crew(vendors=contest.vendors, lines=lines, askers=askers, scenarios=load_scenarios(evaluation)),
+        crew=Crew(
+            vendors=contest.vendors, lines=lines, askers=askers, scenarios=load_scenarios(evaluation), links=links
+        ),
         recipients=recipients,
         redactor=redactor,
         chores=chores,
@@ -256,7 +310,7 @@ def build(evaluation: Evaluation, contest: Contest, ledger: Ledger, surroundings
             label: PushDoor(word=one.push_word, networks=one.push_from) for label, one in evaluation.vendors.items()
         },
     )
-    return House(engine=engine, inbox=inbox)
+    return House(engine=engine, inbox=inbox, links=links)
 
 
 def people_of(evaluation: Evaluation, recipients: Mapping[str, Recipient], ledger: Ledger) -> People:
@@ -273,6 +327,10 @@ def people_of(evaluation: Evaluation, recipients: Mapping[str, Recipient], ledge
 
 
 def _line(evaluation: Evaluation, label: str, vendor: Any, surroundings: Surroundings, redactor: Redactor) -> Line:
-    manifest: Manifest = vendor.manifest
-    pace = min(evaluation.vendors[label].per_second or manifest.pace.per_second, manifest.pace.per_second)
+    pace = _pace(evaluation, label, vendor.manifest)
     return Line(surroundings.transport, surroundings.clock, redactor, per_second=pace)
+
+
+def _pace(evaluation: Evaluation, label: str, manifest: Manifest) -> float:
+    """Requests, or parts over a link, a second."""
+    return min(evaluation.vendors[label].per_second or manifest.pace.per_second, manifest.pace.per_second)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from harness import text
 from harness.capabilities import Capability, Manifest, capabilities_of
@@ -20,7 +20,7 @@ from harness.clock import Chance
 from harness.codec import canonical_json, to_plain
 from harness.config import Evaluation, duration
 from harness.content import TOKEN_VARIABLE, SampleText, shipped_texts
-from harness.domain import BEIJING, Case, Draft, Hours, Money, Purpose, Recipient, ReviewDraft
+from harness.domain import BEIJING, Case, Draft, Hours, Money, Purpose, Recipient, RecipientKind, ReviewDraft
 from harness.errors import Complaint, ConfigError
 from harness.facts import CaseSkipped
 from harness.run.board import Contestant, Scenario
@@ -46,6 +46,46 @@ class Plan:
     def total_ceiling(self) -> Money:
         known = [money.amount for money in self.ceiling.values() if money]
         return Money(amount=sum(known, Decimal(0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """When a run may be left off early, planned beforehand.
+
+    `planned`: visits (pairs of any two vendors) by carrier; `at`: the looks, the last of them when everything is in.
+    """
+
+    planned: Mapping[str, int]
+    at: tuple[datetime, ...]
+
+
+LOOKS: Final = 5
+LEAST_HANDSETS: Final = 5  # a carrier with fewer is not looked at: there is nothing to say of it
+STOPPABLE: Final = frozenset({"delivery"})  # scenarios whose visits compare vendors
+
+
+def looks_of(cases: Iterable[Case], horizon: timedelta) -> Looks | None:
+    """Five looks, each when its fifth of every carrier's visits has been watched to its horizon; None: no visits."""
+    visits: dict[str, dict[str, datetime]] = {}
+    phones: dict[str, set[str]] = {}
+    for case in cases:
+        carrier = case.slices.get("carrier")
+        if case.visit and carrier and case.scenario in STOPPABLE and case.slices.get("kind") == RecipientKind.HANDSET:
+            of_carrier = visits.setdefault(carrier, {})
+            of_carrier[case.visit] = max(case.due, of_carrier.get(case.visit, case.due))
+            phones.setdefault(carrier, set()).add(case.recipient or "")
+    ends = {
+        carrier: sorted(found.values())
+        for carrier, found in sorted(visits.items())
+        if len(phones[carrier]) >= LEAST_HANDSETS
+    }
+    if not ends:
+        return None
+    at = tuple(
+        max(found[-(-len(found) * look // LOOKS) - 1] for found in ends.values()) + horizon
+        for look in range(1, LOOKS + 1)
+    )
+    return Looks(planned={carrier: len(found) for carrier, found in ends.items()}, at=at)
 
 
 def hour_band(moment: datetime) -> str:

@@ -6,31 +6,67 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import uvicorn
 
 from harness import registry
 from harness.capabilities import PushRequest
-from harness.clock import Chance, LoopClock, RealClock, VirtualLoop, fresh_seed, real_nonce, real_salt
+from harness.clock import Chance, Clock, LoopClock, RealClock, VirtualLoop, fresh_seed, real_nonce, real_salt
 from harness.config import Evaluation
 from harness.content import shipped_texts
 from harness.domain import BEIJING
 from harness.errors import Complaint, ConfigError, LedgerError
-from harness.facts import Fact
+from harness.facts import CasePlanned, Fact
 from harness.ledger.sqlite import SqliteLedger
+from harness.run.engine import Engine
 from harness.run.house import Contest, House, Surroundings, build, first_facts, load_scenarios, open_contest
 from harness.run.inbox import Inbox
-from harness.run.plan import Plan, make_plan
+from harness.run.plan import STOPPABLE, Looks, Plan, looks_of, make_plan
 from harness.run.questions import probe_real, probe_simulated
 from harness.run.wire import Wire
 
 Listener = Callable[[Fact], None]
+STOPPED_EARLY = "stopped_early"
+
+
+class Rule(Protocol):
+    """Whether a run may be left off at a look (1 …), from all facts so far."""
+
+    @property
+    def looks(self) -> Looks: ...
+
+    def may_stop(self, facts: Sequence[Fact], look: int) -> bool: ...
+
+
+MakeRule = Callable[[Looks], Rule]
+
+
+def _looking(
+    early: MakeRule | None, evaluation: Evaluation, ledger: SqliteLedger, engine: Engine, clock: Clock, *, aside: bool
+) -> list[asyncio.Task[None]]:
+    """The task that takes the looks, if the evaluation wants any. They follow from the cases in the ledger."""
+    if early is None or evaluation.stop != "early":
+        return []
+    planned = (fact.body for fact in ledger.facts(kinds={"case_planned"}))
+    looks = looks_of((body.case for body in planned if isinstance(body, CasePlanned)), evaluation.horizon)
+    return [] if looks is None else [asyncio.create_task(_look(early(looks), ledger, engine, clock, aside=aside))]
+
+
+async def _look(rule: Rule, ledger: SqliteLedger, engine: Engine, clock: Clock, *, aside: bool) -> None:
+    """Take the planned looks; leave off at the first that says so. `aside`: reckon in a thread, so nobody waits."""
+    for look, at in enumerate(rule.looks.at[:-1], start=1):
+        await asyncio.sleep(max(0.0, (at - clock.now()).total_seconds()))
+        facts = list(ledger.facts())
+        stops = await asyncio.to_thread(rule.may_stop, facts, look) if aside else rule.may_stop(facts, look)
+        if stops:
+            engine.leave_off(STOPPABLE, STOPPED_EARLY)
+            return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +93,9 @@ def name_of(evaluation: Evaluation, plan: Plan, begins: datetime) -> str:
 
 def in_memory(evaluation: Evaluation) -> bool:
     """Whether an evaluation is played against a simulated world in this process: a sandbox without endpoints."""
-    return evaluation.mode == "sandbox" and all(one.endpoint is None for one in evaluation.vendors.values())
+    return evaluation.mode == "sandbox" and all(
+        one.endpoint is None and "host" not in one.options for one in evaluation.vendors.values()
+    )
 
 
 # --- in memory ------------------------------------------------------------------------------------------------------
@@ -102,6 +140,7 @@ def play_in_memory(
     on_disk: bool = True,
     seed: int | None = None,
     on_ready: Callable[[House], None] | None = None,
+    early: MakeRule | None = None,
 ) -> Played:
     """Plan and play a whole run against the simulated world, in virtual time.
 
@@ -110,6 +149,7 @@ def play_in_memory(
         out: where the run's folder is made.
         world: a world that lived before (crash tests); None makes a new one.
         plug: for crash tests, see SqliteLedger.
+        early: makes the rule by which the run is left off early, if the evaluation wants that.
     """
     seed = seed_of(evaluation) if seed is None else seed
     begins = sandbox_begins(evaluation)
@@ -139,7 +179,7 @@ def play_in_memory(
     gc.disable()
     try:
         because = loop.run_until_complete(
-            _play_virtual(evaluation, contest, plan, ledger, world, clock, epoch, listen, on_ready)
+            _play_virtual(evaluation, contest, plan, ledger, world, clock, epoch, listen, on_ready, early)
         )
     finally:
         gc.enable()
@@ -159,6 +199,7 @@ async def _play_virtual(
     epoch: datetime,
     listen: Listener | None,
     on_ready: Callable[[House], None] | None,
+    early: MakeRule | None,
 ) -> str:
     world.clock = clock.now
     if listen is not None:
@@ -177,16 +218,21 @@ async def _play_virtual(
             nonce=contest.tools.nonce,
             probe_tls=lambda url, version: probe_simulated(transport, url, version),
             lead=timedelta(0),
+            network=registry.sandbox("gateway").Switchboard(world),
         ),
     )
     if on_ready is not None:
         on_ready(house)
     playing = asyncio.create_task(world.run(lambda post: _hand_over(house.inbox, clock, post)))
+    looking = _looking(early, evaluation, ledger, house.engine, clock, aside=False)
     try:
+        await house.open()
         because = await house.engine.run()
+        await house.leave()
     finally:
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
+        for task in (playing, *looking):
+            task.cancel()
+        await asyncio.gather(playing, *looking, return_exceptions=True)
     await ledger.close()
     return because
 
@@ -235,6 +281,7 @@ async def play_for_real(
     run_id: str | None = None,
     listen: Listener | None = None,
     receive_only: bool = False,
+    early: MakeRule | None = None,
 ) -> Played:
     """Plan and play a run, or resume one, over real sockets.
 
@@ -242,6 +289,7 @@ async def play_for_real(
         out: the folder of runs.
         run_id: of a run to be resumed; None begins a new one.
         receive_only: only the inbox, for late reports.
+        early: makes the rule by which the run is left off early, if the evaluation wants that.
     """
     clock = RealClock()
     contest = open_contest(evaluation, clock=clock, nonce=real_nonce)
@@ -273,7 +321,13 @@ async def play_for_real(
         )
         house = build(evaluation, contest, ledger, surroundings)
         door = door or _bind(evaluation.inbox.listen)
-        because = await _with_inbox(door, house, receive_only=receive_only)
+        looking = [] if receive_only else _looking(early, evaluation, ledger, house.engine, clock, aside=True)
+        try:
+            because = await _with_inbox(door, house, receive_only=receive_only)
+        finally:
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
     finally:
         if door is not None:
             door.close()
@@ -297,15 +351,26 @@ async def _with_inbox(door: socket.socket, house: House, *, receive_only: bool) 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, stop)
     try:
+        await _open_links(house)
         if receive_only:
             await stopped.wait()
             return "interrupted"
         return await house.engine.run()
     finally:
+        await house.leave()
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(one)
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _open_links(house: House) -> None:
+    """Raises ConfigError if an address that a gateway dials is taken."""
+    try:
+        await house.open()
+    except OSError as error:
+        way_out = "Is another run using it? Choose another address under  options: {listen: …}"
+        raise ConfigError([Complaint(place="vendors: options.listen", problem=str(error), way_out=way_out)]) from error
 
 
 def _bind(listen: str) -> socket.socket:

@@ -15,6 +15,7 @@ from harness.errors import ConfigError
 from harness.judge import compare as comparing
 from harness.judge import journeys, result, scoring, stats
 from harness.judge.compare import Comparison, Line, comparable, compare, dump, find, learn, parse, slim
+from harness.judge.criteria import parse_gate
 from harness.judge.result import Result
 from harness.words import LANGUAGES, Words
 from tests.factory import Manner, everything
@@ -361,3 +362,27 @@ def test_a_percentile_that_was_not_reached_is_no_line():
     ]  # fmt: skip
     found = compare(replace(new, findings=tuple(gone)), past[0], past)
     assert not [one for one in found.lines if one.measure == "latency.p50"]
+
+
+# --- gates on a change -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("compare(arrival.rate[carrier=china_mobile]) > -0.10", "pass"),
+        ("compare(arrival.rate[carrier=china_mobile]) > -0.005", "fail"),
+        ("compare(arrival.rate[carrier=china_mobile]) > -0.04", "unclear"),
+        ("compare(arrival.rate[carrier=china_broadnet]) > -0.02", "not_shown"),
+    ],
+)
+def test_a_gate_on_a_change_is_held_against_the_interval_of_the_change(text, verdict):
+    fallen = month(4, {"ali": dict.fromkeys(CARRIERS, 0.98) | {MOBILE: 0.94}}, seed=5)
+    comparison = compare(fallen, *year(1, {"ali": 0.98}), year(3, {"ali": 0.98}))
+    (told,) = comparing.gate_verdicts(comparison, [parse_gate(text, "gates")])
+    assert (told.vendor, told.verdict) == ("ali", verdict)
+
+
+def test_other_gates_are_passed_by():
+    first = month(1, STEADY, seed=5)
+    assert comparing.gate_verdicts(compare(first, first), [parse_gate("arrival.rate >= 0.97", "gates")]) == ()

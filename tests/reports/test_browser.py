@@ -18,9 +18,12 @@ from typing import Any
 
 import pytest
 
+from harness.monthly import trend
 from harness.words import LANGUAGES, Words
+from reports import history as history_page
 from reports import html, scorecard
 from tests.reports.sample import VENDORS, WANLI, sample
+from tests.reports.sample_months import history_in
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome in PATH")
@@ -106,6 +109,9 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder, words, result = tmp_path_factory.mktemp("pages"), Words(request.param), sample()
     made = {"report": html.render(result, words)}
     made |= {vendor: scorecard.render(result, words, vendor=vendor) for vendor in VENDORS}
+    history, month = history_in(folder / "history")
+    line = trend(history, month.kept.evaluation)
+    made["history"] = history_page.render(line, words, measures=month.result.measures)
     for name, page in made.items():
         (folder / f"{name}.html").write_bytes(page)
     return {name: folder / f"{name}.html" for name in made}
@@ -118,7 +124,7 @@ STICKING_OUT = """JSON.stringify([...document.querySelectorAll('body *')]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["report", WANLI])
+@pytest.mark.parametrize("name", ["report", WANLI, "history"])
 def test_nothing_is_wider_than_the_screen(browser, pages, name, width):
     browser.open(pages[name], width)
     wide = browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -126,7 +132,7 @@ def test_nothing_is_wider_than_the_screen(browser, pages, name, width):
     assert json.loads(browser.value(STICKING_OUT)) == []
 
 
-@pytest.mark.parametrize("name", ["report", WANLI])
+@pytest.mark.parametrize("name", ["report", WANLI, "history"])
 def test_the_console_is_silent_and_nothing_leaves_the_page(browser, pages, name):
     browser.open(pages[name], 1280)
     browser.ask("Page.captureScreenshot", format="jpeg", quality=10)  # so that everything in sight was really drawn

@@ -23,7 +23,7 @@ from harness.judge import journeys, scoring
 from harness.judge.result import Result
 from harness.ledger.sqlite import SqliteLedger
 from harness.run.house import House
-from harness.run.play import Played, play_in_memory, virtual_epoch
+from harness.run.play import MakeRule, Played, play_in_memory, virtual_epoch
 from vendors.sandbox.starter import write_files
 from vendors.sandbox.truth import WorldTruth, read_truth
 from vendors.sandbox.world import World
@@ -169,6 +169,7 @@ class Stage:
         self.folder, self.scene, self.seed = folder, scene, seed
         self.posts: list[Post] = []
         self.lives = 0
+        self.early: MakeRule | None = None
         self.played: Played | None = None
         self.world = World(_truth(scene), seed=self.seed, epoch=virtual_epoch(BEGINS))
         settings = f"{self.scene.settings}\nseed: {self.seed}"
@@ -205,6 +206,7 @@ class Stage:
                 plug=plug,
                 seed=self.seed,
                 on_ready=on_ready,
+                early=self.early,
             )
         except PlugPulled:
             return None

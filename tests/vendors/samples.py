@@ -1,6 +1,7 @@
 """Known answers from `fixtures/<id>/*.yaml`, and how to play them: shared by the vendor tests.
 
-A vendor is any module `vendors/<id>.py` with a class `Vendor`; nothing lists them.
+A vendor is any module `vendors/<id>.py` with a class `Vendor`, or a description `vendors/described/<id>.yaml`;
+nothing lists them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from urllib.parse import urlencode
 import yaml
 
 import vendors
-from harness import domain
+from harness import domain, registry
 from harness.capabilities import HARMLESS, SPACED, Account, PushRequest, Tools
 from harness.domain import Carrier, Message, Purpose, Recipient, ReviewDraft, Secret, Subject
 from harness.flow import Talk, play
@@ -32,11 +33,20 @@ FIXTURES = Path(__file__).parent / "fixtures"
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 NONCE = "0123456789abcdef0123456789abcdef"
 
+
+def _is_http(module: types.ModuleType) -> bool:
+    """Whether there is a vendor in it that speaks HTTP: one that holds a session has a suite of its own."""
+    return hasattr(module, "Vendor") and not hasattr(module.Vendor, "links")
+
+
 MODULES = {
     path.stem: module
     for path in sorted(Path(vendors.__path__[0]).glob("*.py"))
-    if hasattr(module := importlib.import_module(f"vendors.{path.stem}"), "Vendor")
+    if _is_http(module := importlib.import_module(f"vendors.{path.stem}"))
 }
+CODED = sorted(MODULES)
+MODULES |= {name: registry.described(name) for name in registry.described_names() if name not in MODULES}
+DESCRIBED = sorted(MODULES.keys() - set(CODED))
 IDS = sorted(MODULES)
 
 

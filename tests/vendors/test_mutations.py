@@ -170,8 +170,16 @@ MUTATIONS: list[tuple[str, str, Any, str, Any]] = [
 ]  # fmt: skip
 
 
+def described_mutations() -> list[tuple[str, str, Any, str, Any]]:
+    """Those of the shipped descriptions: another description in place of the right one."""
+    found: list[tuple[str, str, Any, str, Any]] = import_module("tests.vendors.test_declarative_shipped").MUTATIONS
+    return found
+
+
 def _own(vendor: str) -> list[tuple[str, str, Any, str, Any]]:
     """The mutations that stand in the vendor's own test: `MUTATIONS`, each (what, place, name, wrong)."""
+    if vendor in samples.DESCRIBED:
+        return [one for one in described_mutations() if one[0] == vendor]
     if find_spec(f"tests.vendors.test_{vendor}") is None:
         return []
     own = getattr(import_module(f"tests.vendors.test_{vendor}"), "MUTATIONS", [])

@@ -49,7 +49,7 @@ class Client:
         rest = pytest.importorskip("twilio.rest")
         http = pytest.importorskip("twilio.http.http_client").TwilioHttpClient
 
-        class Redirected(http):  # type: ignore[misc,valid-type]
+        class Redirected(http):
             def request(self, method: str, url: str, *rest: Any, **more: Any) -> Any:
                 return super().request(
                     method, url.replace("https://api.twilio.com", f"http://{address}"), *rest, **more

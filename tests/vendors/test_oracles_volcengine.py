@@ -32,7 +32,7 @@ BODY = {
     "Sign": "测试签名",
     "TemplateID": "SMS_154950909",
     "TemplateParam": '{"code": "1234"}',
-    "PhoneNumbers": "13800138000,13800138001",
+    "PhoneNumbers": "13800138000,13900001234",
     "Tag": "t1",
 }
 

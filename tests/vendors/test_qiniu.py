@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.domain import DeliveryState, Purpose, Reason, ReviewDraft, Subject
+from harness.domain import DeliveryState, Purpose, Reason, ReviewDraft, ReviewVerdict, Subject
 from harness.errors import VendorTrouble
 from harness.flow import play
 from tests.vendors.samples import make, message
@@ -262,8 +262,9 @@ def test_a_template_that_is_bound_goes_out_with_its_signature_and_no_other() -> 
     draft = {"name": "n", "template": "码${code}", "type": "verification", "description": "d", "signature_id": filed}
     template = desk.post("/v1/template", **draft).json()["template_id"]
     review = desk.account._reviews[-1]
-    desk.account._reviews[-1] = replace(review, decided_at=EPOCH)
-    assert desk.send(template_id=template).json().get("message_id") or review.verdict is not None
+    desk.account._reviews[-1] = replace(review, verdict=ReviewVerdict.APPROVED, decided_at=EPOCH)
+    assert desk.send(template_id=template).json()["message_id"]
+    assert desk.account.sendings[-1].text == "【某某科技】码1234"
     assert desk.send(signature_id=filed).json()["message_id"]
     assert desk.account.sendings[-1].text == "【某某科技】验证码1234，请勿告诉他人。"
 

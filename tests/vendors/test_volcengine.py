@@ -270,7 +270,7 @@ def test_several_numbers_get_an_id_each_and_what_is_wrong_with_one_comes_in_its_
 
 def test_a_batch_has_parameters_of_its_own_for_each_number() -> None:
     world = Late()
-    rows = [{"PhoneNumber": "13800138000", "TemplateParam": '{"code": "1"}'}, {"PhoneNumber": "13900138000"}]
+    rows = [{"PhoneNumber": "13800138000", "TemplateParam": '{"code": "1"}'}, {"PhoneNumber": "13900001234"}]
     told = ask(world, "SendBatchSms", **{**SEND, "Messages": rows})
     assert len(told["Result"]["MessageID"]) == 2 and world.taken[0].text == "【测试签名】您的验证码是1，请勿告诉他人。"
     assert code(ask(world, "SendBatchSms", **{**SEND, "Messages": "x"})) == "RE:0009"
@@ -382,3 +382,22 @@ def test_reports_and_replies_are_read_as_they_are_pushed() -> None:
     assert (reply.text, reply.to) == (REPLY.text, REPLY.to)
     assert mine.push_reports([]) is None
     assert mine.acknowledged(200, b"anything") and not mine.acknowledged(204, b"")
+
+
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8), st.sampled_from(["1", "13800138000"]))
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_anything_well_signed_gets_an_answer_of_the_vendors(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(counterpart.ACTIONS)))
+    action = counterpart.ACTIONS[name]
+    keys = st.sampled_from([*SEND, "Messages", "subAccount", "content", "pageIndex", "phoneNumber", "uploadFileList"])
+    fields = {**SEND, "subAccount": "7a0f1b2c", **data.draw(st.dictionaries(keys, VALUES, max_size=6))}
+    query = {"Action": name, "Version": action.version}
+    if action.method == "GET":
+        query |= {key: str(value) for key, value in fields.items()}
+    body = b"" if action.method == "GET" else json.dumps(fields).encode()
+    reply = counterpart.Counterpart(Late()).answer(request_of(Late(), action.method, query, body))
+    assert reply.status_code == 200 and "ResponseMetadata" in reply.json()

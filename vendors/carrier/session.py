@@ -63,6 +63,7 @@ class Answered(NamedTuple):
     wait: float | None
     late: bool
     sequence: SequenceId
+    frame: bytes = b""
 
 
 class Received(NamedTuple):
@@ -72,6 +73,7 @@ class Received(NamedTuple):
     content: CarrierReport | InboundPart | Submission | None
     serial: int
     why: str = ""
+    frame: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,16 +471,16 @@ class Session:
             self._take_unreadable(frame, error, events)
             return
         if packet.pdu.command >= RESPONSE:
-            self._take_response(packet, now, events)
+            self._take_response(packet, frame, events)
         else:
             self._take_request(packet, frame, now, events)
 
-    def _take_response(self, packet: Packet, now: float, events: list[Event]) -> None:
+    def _take_response(self, packet: Packet, frame: bytes, events: list[Event]) -> None:
         sequence, command = packet.sequence, packet.pdu.command
         asked = self._asked.get(sequence)
         if asked is not None and command in (asked[2] | RESPONSE, RESPONSE):
             del self._asked[sequence]
-            self._answer(packet, asked[0], events, late=False)
+            self._answer(packet, frame, asked[0], events, late=False)
             return
         control = self._control.get(sequence)
         if control is not None and command in (control.command | RESPONSE, RESPONSE):
@@ -488,11 +490,11 @@ class Session:
         doubted = self._doubted.get(sequence)
         if doubted is not None and command in (doubted[1] | RESPONSE, RESPONSE):
             del self._doubted[sequence]
-            self._answer(packet, doubted[0], events, late=True)
+            self._answer(packet, frame, doubted[0], events, late=True)
             return
         events.append(Strayed(packet=packet))
 
-    def _answer(self, packet: Packet, ticket: Ticket, events: list[Event], *, late: bool) -> None:
+    def _answer(self, packet: Packet, frame: bytes, ticket: Ticket, events: list[Event], *, late: bool) -> None:
         code, message_id, reason = self._side.verdict(packet)
         wait = None
         if reason is None:
@@ -500,7 +502,7 @@ class Session:
         elif reason is Reason.THROTTLED:
             wait = min(LONGEST_WAIT, self._timings.back_off * 2**self._throttles)
             self._throttles = min(self._throttles + 1, 10)
-        events.append(Answered(ticket, code, message_id, reason, wait, late, packet.sequence))
+        events.append(Answered(ticket, code, message_id, reason, wait, late, packet.sequence, frame))
 
     def _settle(self, control: _Asked, packet: Packet, events: list[Event]) -> None:
         """An answer to the session's own request."""
@@ -542,9 +544,9 @@ class Session:
             self._busy = now
             self._owed[self._serial] = packet
             try:
-                events.append(Received(packet, side.content(packet), self._serial))
+                events.append(Received(packet, side.content(packet), self._serial, "", frame))
             except Malformed as error:
-                events.append(Received(packet, None, self._serial, str(error)))
+                events.append(Received(packet, None, self._serial, str(error), frame))
 
     def _let_in(self, host: Host, packet: Packet, frame: bytes, events: list[Event]) -> None:
         admission = host.admit(packet)

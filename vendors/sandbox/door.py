@@ -205,6 +205,7 @@ class PushOut:
     query: str = ""  # raw, without "?": behind the account's push URL
     url: str | None = None  # where the customer's own request said; None: the account's push URL
     retry: tuple[timedelta, ...] | None = None  # its own rule, e.g. for replies; None: Counterpart.push_retry
+    load: Any = None  # what a gateway hands over by its link, instead of a post
     keys: frozenset[str] = frozenset()  # of the claims in it, where there are several pushes; empty: of all
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import httptools
 import httpx
 
+from vendors.sandbox.gateway import open_gateway
 from vendors.sandbox.world import Fault, Post, World
 
 DOMAIN: Final = ".sandbox"
@@ -155,6 +156,8 @@ class Serving:
             server.close()
         for task in (self._playing, *self._connections):
             task.cancel()
+        for gateway in self.world.gateways.values():
+            await gateway.close()
         await asyncio.gather(self._playing, *self._connections, return_exceptions=True)
         for server in self._servers:
             await server.wait_closed()
@@ -173,16 +176,21 @@ async def serve(
 
     `clock`: wall time, aware, UTC. `ports`: label or "phones" → port; what is missing gets a free one. `inbox_url`:
     where pushes and sightings go; None leaves the world's own. Phones are told apart by the first part of the path.
-    Raises OSError if a port is taken.
+    A gateway's address is its port's too, tcp:// or tls://. Raises OSError if a port is taken.
     """
     world.clock = clock
     if inbox_url is not None:
         world.open_inbox(inbox_url)
-    answers: dict[str, Answer] = {label: _vendor_answer(world, label) for label in world.accounts}
+    answers: dict[str, Answer] = {
+        label: _vendor_answer(world, label) for label in world.accounts if label not in world.gateways
+    }
     answers["phones"] = _phone_answer(world)
     addresses, servers = dict[str, str](), list[asyncio.Server]()
     connections: set[asyncio.Task[None]] = set()
     try:
+        for name in world.gateways:
+            server, addresses[name] = await open_gateway(world, name, (ports or {}).get(name, 0), tls=tls)
+            servers.append(server)
         for name, answer in answers.items():
             port = (ports or {}).get(name, 0)
             server = await asyncio.start_server(_connection(answer, connections), "127.0.0.1", port, ssl=tls)

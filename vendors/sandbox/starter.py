@@ -10,10 +10,14 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from harness.domain import Purpose
 from vendors.sandbox.door import filing_of, template_id
 from vendors.sandbox.world import World
+
+TOLD: Final = ("version", "window", "service_id", "answer_seconds", "keep_alive_seconds")
+"""Options of a gateway's account that its customer must know as well."""
 
 Texts = Mapping[str, tuple[str, Purpose]]
 """Test text id → its template and purpose."""
@@ -97,13 +101,30 @@ def _vendor(
     environment[secret := _variable(label, "push_secret")] = world.push_secret(label)
     lines.append(f"    push_secret: ${secret}")
     signature = next(name for name, approved in account.signatures.items() if approved)
-    filing = "".join(f"{name}: {value}, " for name, value in filing_of(world.counterparts[label]).items())
-    lines += [f"    options: {{{filing.removesuffix(', ')}}}"] if filing else []
+    options = {**filing_of(world.counterparts[label]), **_link_options(world, label, (endpoints or {}).get(label))}
+    lines += (
+        ["    options: {" + ", ".join(f'{name}: "{value}"' for name, value in options.items()) + "}"] if options else []
+    )
     lines += [f"    signature: {signature}", f"    price: {account.truth.price} CNY"]
-    if endpoints is not None:
+    if endpoints is not None and label not in world.gateways:
         lines.append(f"    endpoint: {endpoints[label]}")
     lines += ["    templates:", *(f"      {name}: {template}" for name, template in templates.items())]
     return "\n".join(lines) + "\n"
+
+
+def _link_options(world: World, label: str, address: str | None) -> dict[str, str]:
+    """What a gateway's operator tells its customer. `address`: of its port, where it has a real one."""
+    if label not in world.gateways:
+        return {}
+    account = world.accounts[label]
+    told = {"source": next(iter(account.truth.senders.values()))}
+    told |= {name: account.options[name] for name in TOLD if name in account.options}
+    if account.truth.wire == "sgip":
+        told |= {"corp_id": "12345", "listen": account.options.get("dials", "127.0.0.1:8801")}
+    if address is not None:
+        host, _, port = address.partition("://")[2].rpartition(":")
+        told |= {"host": host, "port": port}
+    return told
 
 
 def _recipients(world: World) -> str:

@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -123,6 +123,8 @@ class _Delivery:
     acknowledged: Callable[[int, bytes], bool]
     retry: Sequence[timedelta]
     method: str = "POST"
+    label: str = ""
+    load: Any = None  # goes by the link of that account's gateway
     about: tuple[str, ...] = ()
     done: Callable[[datetime], None] | None = None
     tries: int = 0
@@ -158,6 +160,11 @@ class World:
             account.on_push = partial(self._on_push, label)
             self.accounts[label] = account
             self.counterparts[label] = _counterpart(vendor.wire, counterparts or {})(account)
+        self.gateways: dict[str, Any] = {
+            label: counterpart.gateway(self, label)
+            for label, counterpart in self.counterparts.items()
+            if hasattr(counterpart, "gateway")
+        }
         self.push_urls: dict[str, str] = {
             label: f"{INBOX}{self.push_path(label)}"
             for label, vendor in truth.vendors.items()
@@ -297,6 +304,8 @@ class World:
         """Play what is due until cancelled. May be called again, on another loop, after the harness died."""
         self._deliver, self._wake, self._tasks = deliver, asyncio.Event(), set()
         self._resumed_at = self.now()
+        for gateway in self.gateways.values():
+            gateway.begin()
         self._begin()
         broken, self._in_flight = list(self._in_flight.values()), {}
         for delivery in broken:
@@ -430,6 +439,8 @@ class World:
             acknowledged=counterpart.acknowledged,
             retry=counterpart.push_retry if push.retry is None else push.retry,
             method=push.method,
+            label=label,
+            load=push.load,
             about=about,
             done=done,
         )
@@ -540,8 +551,11 @@ class World:
         post = Post(url=self._url(delivery.url), headers=headers, content=delivery.body, method=delivery.method)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                heard = await deliver(post)
-                took = delivery.acknowledged(heard.status_code, heard.content)
+                if delivery.load is not None:
+                    took = await self.gateways[delivery.label].hand_over(delivery.load)
+                else:
+                    heard = await deliver(post)
+                    took = delivery.acknowledged(heard.status_code, heard.content)
         except Exception:  # whatever breaks on the harness's side, the world goes on
             took = False
         self._in_flight.pop(number, None)

@@ -405,7 +405,8 @@ class Gate:
 
 
 _GATE: Final = re.compile(
-    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*\)?\s*(?:\[(?P<slice>[^\]]*)\])?\s*"
+    r"\s*(?P<compare>compare\()?\s*(?P<measure>[a-z][a-z0-9_.]*)\s*(?:\[(?P<inner>[^\]]*)\])?\s*\)?\s*"
+    r"(?:\[(?P<slice>[^\]]*)\])?\s*"
     r"(?P<relation>>=|<=|>|<)\s*(?P<amount>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-z]+)?\s*"
 )
 _UNITS: Final[Mapping[Unit, Mapping[str, float]]] = {
@@ -435,7 +436,7 @@ def parse_gate(text: str, place: str, *, legal: bool = False) -> Gate:
         units = ", ".join(name for name in factors if name) or "no unit"
         raise wrong(f"gives {id} in {found['unit']!r}", f"It is a {unit.value}; use {units}.")
     slice: dict[str, str] = {}
-    for part in filter(None, (found["slice"] or "").split(",")):
+    for part in filter(None, (found["inner"] or found["slice"] or "").split(",")):
         key, equals, value = part.partition("=")
         if not equals or not key.strip() or not value.strip():
             raise wrong(f"got the slice {part!r}", "Write it like  [carrier=china_unicom].")
