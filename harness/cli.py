@@ -185,7 +185,12 @@ def _parser() -> argparse.ArgumentParser:
     init = verb("init", _init, "write a commented evaluation to start from")
     init.add_argument("folder", type=Path, nargs="?", default=Path())
     vendors = verb("vendors", _vendors, "what vendors there are, what each can do, and why something is absent")
-    vendors.add_argument("what", nargs="*", metavar="ID", help="one vendor; `codes ID` prints its code table")
+    vendors.add_argument(
+        "what",
+        nargs="*",
+        metavar="ID",
+        help="one vendor; `codes ID` prints its code table, `new NAME` writes a description to begin with",
+    )
     vendors.add_argument("--json", action="store_true")
     verb("texts", _texts, "the test texts, to be filed with vendors as templates").add_argument(
         "--json", action="store_true"
@@ -363,7 +368,10 @@ def _vendors(options: argparse.Namespace) -> int:
     words, what = Words(options.language or "en"), list(options.what)
     if what[:1] == ["codes"]:
         return _codes(what[1:], options)
-    found = registry.vendor_manifests()
+    if what[:1] == ["new"]:
+        return _new_vendor(what[1:])
+    own = {one: registry.vendor_class(one).manifest for one in what if one.endswith(registry.DESCRIPTIONS)}
+    found = {**registry.vendor_manifests(), **own}
     chosen = {key: value for key, value in found.items() if not what or key in what}
     if what and not chosen:
         registry.vendor_class(what[0])  # raises, naming near ones
@@ -405,6 +413,18 @@ def _manifest_plain(key: str, manifest: Manifest | registry.Broken) -> dict[str,
         "options": dict(manifest.options),
         "by_template": manifest.by_template,
     }
+
+
+def _new_vendor(what: Sequence[str]) -> int:
+    """Write a commented description to begin with, into this folder. Nothing that is there is written over."""
+    if len(what) != 1:
+        raise wrong("vendors new", "names no vendor", "vendors new acme")
+    text, path = registry.description_skeleton(what[0]), Path(f"{what[0]}.yaml")
+    if path.exists():
+        raise wrong(str(path), "is there already", "Choose another name.")
+    path.write_text(text, encoding="utf-8")
+    print(path)
+    return FINE
 
 
 def _codes(what: Sequence[str], options: argparse.Namespace) -> int:

@@ -86,8 +86,13 @@ class _Agenda(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self.files > 0 and (events := super().select(0)):
             return events
+        self.advance(leaping=timeout is None)
+        return []
+
+    def advance(self, *, leaping: bool) -> None:
+        """Make ready what is due now; `leaping`: nothing is ready, so what comes next is due."""
         timers = self.timers
-        if timeout is None:  # nothing is ready: leap to the next timer
+        if leaping:
             while timers and timers[0][2].cancelled():
                 heapq.heappop(timers)
             if not timers:
@@ -99,7 +104,6 @@ class _Agenda(selectors.DefaultSelector):
             handle = heapq.heappop(timers)[2]
             if not handle.cancelled():
                 self.ready.append(handle)
-        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -115,6 +119,32 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._agenda.now
+
+    def _run_once(self) -> None:
+        """One turn, as asyncio's own takes it, without its second heap, its clock and its look for slow callbacks."""
+        agenda, ready = self._agenda, self._agenda.ready
+        leaping = not ready and not self.__dict__["_stopping"]
+        if agenda.files > 0 and (events := selectors.DefaultSelector.select(agenda, 0)):
+            self._process_events(events)  # type: ignore[attr-defined]
+            leaping = False
+        agenda.advance(leaping=leaping)
+        for _ in range(len(ready)):  # what becomes ready meanwhile has its turn in the next
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        self._check_closed()  # type: ignore[attr-defined]
+        handle = asyncio.Handle(callback, args, self, context)
+        self._agenda.ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._agenda.now + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None

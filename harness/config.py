@@ -161,6 +161,7 @@ class Evaluation:
     world: str | None  # sandbox: file of the world, None: the demo's
     digest: str  # of everything above that was read from files, without secrets
     located: Located
+    folder: Path  # of evaluation.yaml; what it names is found from there
 
     def settings(self) -> dict[str, Any]:
         """What a judge needs, as plain values without a number or a secret: stored in the run's first fact."""
@@ -424,6 +425,7 @@ class _Loader:
             world=top.text("world", "") or None,
             digest="",
             located=self.located,
+            folder=self.folder,
         )
         self._check_whole(top, evaluation)
         top.finish()

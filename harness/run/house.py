@@ -63,7 +63,7 @@ def open_contest(evaluation: Evaluation, *, clock: Clock, nonce: Callable[[], st
     complaints: list[Complaint] = []
     for label, one in evaluation.vendors.items():
         try:
-            kind = registry.vendor_class(one.use)
+            kind = registry.vendor_class(one.use, evaluation.folder)
         except ConfigError as error:
             place = evaluation.located.place(("vendors", label, "use"))
             complaints += [Complaint(place=place, problem=c.problem, way_out=c.way_out) for c in error.complaints]

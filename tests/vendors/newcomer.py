@@ -20,7 +20,9 @@ PLACES = {
         for name in ("account", "submit", "push_reports", "codes", "world")
     },
 }
-TAKEN = ("reading", "signing", "carrier_codes", "sandbox", "carrier", "declarative", "described")  # rooms of the wing, and no vendors
+TAKEN = (  # rooms of the wing, and no vendors
+    *("reading", "signing", "carrier_codes", "sandbox", "carrier", "declarative", "described"),
+)
 NEXT = """Next: fill them from the vendor's documents, then
   pytest -q tests/vendors/test_contract.py tests/vendors/test_mutations.py tests/vendors/test_conversations.py -k {id}
 until nothing fails and no "TO DO" is left. vendors/README.md says how."""

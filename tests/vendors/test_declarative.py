@@ -158,7 +158,7 @@ def test_an_error_quotes_no_value() -> None:
 
 def test_what_is_too_long_or_too_deep_is_no_expression() -> None:
     for source in ("(" * 900 + "1" + ")" * 900, "'a'" + " ~ 'a'" * 400):
-        with pytest.raises(ValueError, match="too deep|longer than"):
+        with pytest.raises(ValueError, match=r"too deep|longer than"):
             value(source, x=1)
 
 
@@ -400,6 +400,22 @@ def test_a_challenge_is_echoed_and_lines_of_text_are_read() -> None:
     assert push.acknowledgement.body == b"abc" and not push.authenticated
     got = vendor(text).read_push(samples.raw_push(b"from=13800001234&words=%E5%A5%BD"))
     assert [one.text for one in got.inbound] == ["好"]
+
+
+def test_items_may_be_lines_of_a_text_and_one_that_is_cut_is_counted() -> None:
+    text = ITEM + "pushes: {items: \"whole.list|lines(';', ',', ['id', 's'])\", read: [{as: report}]}\n"
+    push = vendor(text).read_push(samples.raw_push(b"list=7,D;8,X;9;"))
+    assert [(one.vendor_message_id, one.code) for one in push.reports] == [("7", "D"), ("8", "X")]
+    assert push.unread == 1
+    text = ITEM + (
+        "pull_reports:\n  request: {path: /q}\n  reply:\n    kind: text\n    pattern: '(?P<all>[^!]*)|(?P<no>!)'\n"
+        "    ok: reply.no is not defined\n    code: reply.no\n"
+        "    rows: {of: \"reply.all|lines('|', ',', ['id', 's'])\", page_size: 2}\n"
+    )
+    talk = play(vendor(text).pull_reports()).answer(200, content=b"1,D|2,X").answer(200, content=b"3,D")
+    assert [one.vendor_message_id for one in talk.outcome] == ["1", "2", "3"]
+    with pytest.raises(VendorTrouble):
+        play(vendor(text).pull_reports()).answer(200, content=b"!")
 
 
 def test_a_field_may_hold_json_and_a_body_that_is_too_long_is_refused() -> None:

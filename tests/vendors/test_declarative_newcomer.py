@@ -28,8 +28,8 @@ from harness.facts import ReportReceived, SubmitAnswered
 from harness.ledger.sqlite import SqliteLedger
 from harness.run.play import play_in_memory, virtual_epoch
 from tests.simulation.worlds import BEGINS, filed_texts, result_of
-from vendors.declarative.description import RESULTS
 from vendors.declarative.expressions import FILTERS
+from vendors.declarative.shapes import RESULTS
 from vendors.sandbox.door import Claim, Door, PushOut, Reply, Review, Submission, Turned
 from vendors.sandbox.starter import write_files
 from vendors.sandbox.truth import read_truth

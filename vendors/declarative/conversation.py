@@ -5,15 +5,14 @@ The class has the methods that are described and no others, so that its capabili
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from types import ModuleType
 from typing import Any, Final, NoReturn
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import httpx
 
@@ -48,25 +47,24 @@ from harness.domain import (
     Ticket,
 )
 from harness.errors import Throttled, Unauthorised, Unintelligible, VendorTrouble
-from harness.flow import Flow, read_json
+from harness.flow import Flow
 from harness.text import split_signature
 from vendors import reading, signing
-from vendors.carrier_codes import failed_state, report_reason
-from vendors.declarative.description import (
+from vendors.carrier_codes import report_reason
+from vendors.declarative import hearing, writing
+from vendors.declarative.description import describe
+from vendors.declarative.expressions import Expression, Scope, Unsaid, text
+from vendors.declarative.shapes import (
     Before,
     Choice,
     Description,
-    Each,
-    Fields,
     Hears,
     Operation,
     Proof,
     Reader,
     Rows,
     Sends,
-    describe,
 )
-from vendors.declarative.expressions import Absent, Expression, Scope, Unsaid, compact, text
 
 _CURRENCIES: Final = {"": "CNY", "RMB": "CNY"}
 _TYPES: Final = {
@@ -74,9 +72,6 @@ _TYPES: Final = {
     "json": "application/json",
     "base64_json": "application/json",
 }
-_ELEMENT: Final = re.compile(r"<([A-Za-z_][\w.-]{0,60})(?:\s[^<>]{0,200})?>([^<>]*)</\1\s*>")
-_MOST_XML: Final = 1 << 18
-_MOST_LINE: Final = 1 << 16
 
 
 def module(text: str, name: str) -> ModuleType:
@@ -304,7 +299,7 @@ class _Told:
         scope = {**self._scope(), **given}
         for before in self.operation(name).before:
             scope[before.name] = None
-            if before.when is not None and not _our_value(before.when, scope):
+            if before.when is not None and not writing.needed(before.when, scope):
                 continue
             if before.rows is not None:
                 scope[before.name] = yield from self._looked_up(before, before.rows, scope)
@@ -313,7 +308,7 @@ class _Told:
             reply = yield harmless(request)
             heard = {**scope, **self._heard(before.hears, reply)}
             self._check(before.hears, heard, reply)
-            scope[before.name] = _reply_value(before.take, heard, reply)
+            scope[before.name] = hearing.told(before.take, heard, reply)
         return scope
 
     def _looked_up(self, before: Before, rows: Rows, scope: Scope) -> Flow[Any]:
@@ -321,7 +316,7 @@ class _Told:
         found = yield from self._matching(before.sends, before.hears, rows, scope, mark=harmless)
         if not found:
             raise reading.not_sent(f"{before.name}: the vendor has none that fits")
-        return _reply_value(before.take, {**scope, "item": found[0]}, None)
+        return hearing.told(before.take, {**scope, "item": found[0]}, None)
 
     def _matching(
         self,
@@ -337,7 +332,7 @@ class _Told:
             return self._rows(hears, rows, scope, reply)
 
         def read(item: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-            return rows.match is None or bool(_reply_value(rows.match, {**scope, "item": item}, None)), item
+            return rows.match is None or bool(hearing.told(rows.match, {**scope, "item": item}, None)), item
 
         read_rows = yield from reading.paged(
             lambda at: mark(self._request(sends, {**scope, "page": str(at)})[0]), page, read, page_size=rows.page_size
@@ -348,8 +343,8 @@ class _Told:
         """The rows of a reply that is a yes, and how many there are in all if it says so."""
         heard = {**scope, **self._heard(hears, reply)}
         self._check(hears, heard, reply)
-        total = None if rows.total is None else reading.count({"it": _maybe(rows.total, heard)}, "it")
-        return _list(rows.of, heard, reply), total
+        total = None if rows.total is None else reading.count({"it": hearing.maybe(rows.total, heard)}, "it")
+        return hearing.listed(rows.of, heard, reply), total
 
     def built(self, name: str, scope: Scope) -> tuple[httpx.Request, Scope]:
         """The request that is meant, and the scope with what was worked out for it.
@@ -357,7 +352,7 @@ class _Told:
         Raises VendorTrouble, with nothing written, if a value for it is missing.
         """
         for sends in self.operation(name).sends:
-            if sends.when is None or _our_value(sends.when, scope):
+            if sends.when is None or writing.needed(sends.when, scope):
                 return self._request(sends, scope)
         raise reading.not_sent(f"{name}: none of its requests is meant here")
 
@@ -368,16 +363,16 @@ class _Told:
         if sends.draws:
             scope["nonce"] = self._tools.nonce()
         for name, expression in sends.let.items():
-            scope[name] = _our_value(expression, scope)
-        scope["query"] = query = _mapping(sends.query, scope)
-        scope["fields"] = fields = _mapping(sends.fields, scope)
+            scope[name] = writing.needed(expression, scope)
+        scope["query"] = query = writing.mapping(sends.query, scope)
+        scope["fields"] = fields = writing.mapping(sends.fields, scope)
         for where, adding in sends.add.items():
-            scope[where].update(_mapping(adding, scope))
+            scope[where].update(writing.mapping(adding, scope))
         path = "".join(
-            one if isinstance(one, str) else quote(text(_our_value(one, scope)), safe="") for one in sends.path
+            one if isinstance(one, str) else quote(text(writing.needed(one, scope)), safe="") for one in sends.path
         )
-        target = path + (f"?{_form(query, sends)}" if query else "")
-        body = _body(fields, sends)
+        target = path + (f"?{writing.form(query, sends)}" if query else "")
+        body = writing.body_of(fields, sends)
         url = httpx.URL(base + target)
         headers = {}
         if sends.headers or sends.kind != "none":
@@ -393,7 +388,7 @@ class _Told:
             }
             if kind:
                 headers["content-type"] = kind
-            said = {name.lower(): _our_value(one, scope) for name, one in sends.headers.items()}
+            said = {name.lower(): writing.needed(one, scope) for name, one in sends.headers.items()}
             headers |= {name: text(value) for name, value in said.items() if value is not None}
         request = httpx.Request(sends.method, url, headers=headers, content=body or None)
         return (spaced(request, manifest.pace, sends.apart) if sends.apart else request), scope
@@ -416,7 +411,7 @@ class _Told:
     def _heard(self, hears: Hears, reply: httpx.Response) -> Scope:
         """What a reply says. Raises Throttled for a 429 that says nothing, Unintelligible for any other such reply."""
         try:
-            body = _read(hears, reply)
+            body = hearing.read(hears, reply)
         except Unintelligible:
             if reply.status_code == 429:
                 raise Throttled("HTTP 429", code="429") from None
@@ -426,10 +421,10 @@ class _Told:
     def _is_yes(self, hears: Hears, scope: Scope, reply: httpx.Response) -> bool:
         for about_us, trouble in ((hears.unauthorised, Unauthorised), (hears.throttled, Throttled)):
             if about_us is not None and about_us.or_none(scope):
-                code = "" if hears.code is None else _plain(_maybe(hears.code, scope))
-                words = "" if hears.detail is None else _words(hears.detail, scope)
+                code = "" if hears.code is None else hearing.plain(hearing.maybe(hears.code, scope))
+                words = "" if hears.detail is None else hearing.words(hears.detail, scope)
                 raise trouble(f"{code}: {reading.masked(words)}", code=code)
-        yes = bool(_reply_value(hears.ok, scope, reply))
+        yes = bool(hearing.told(hears.ok, scope, reply))
         if yes and reply.is_error:
             raise Unintelligible(f"HTTP {reply.status_code} and a yes", body=reply.content)
         return yes
@@ -451,8 +446,8 @@ class _Told:
         """A no as data. Raises Throttled or Unauthorised if a whole request's is about ourselves."""
         if code is None:
             raise Unintelligible(f"HTTP {reply.status_code}, and no yes", body=reply.content)
-        said = reading.identifier({"code": _reply_value(code, scope, reply)}, "code")
-        words = "" if detail is None else _words(detail, scope)
+        said = reading.identifier({"code": hearing.told(code, scope, reply)}, "code")
+        words = "" if detail is None else hearing.words(detail, scope)
         table, line = self._found.reasons, self._line(said, reply.status_code)
         if not whole:
             return reading.no(said, words, {said: line})
@@ -471,7 +466,7 @@ class _Told:
 
     def optional(self, name: str, key: str, scope: Scope) -> Any:
         expression = self.operation(name).result.get(key)
-        return None if expression is None else _maybe(expression, scope)
+        return None if expression is None else hearing.maybe(expression, scope)
 
     def needed(self, name: str, key: str, scope: Scope) -> Any:
         expression = self.operation(name).result[key]
@@ -485,7 +480,7 @@ class _Told:
 
     def money(self, name: str, key: str, scope: Scope) -> Money | None:
         amount = reading.amount({"it": self.optional(name, key, scope)}, "it")
-        unit = _plain(self.optional(name, "currency", scope))
+        unit = hearing.plain(self.optional(name, "currency", scope))
         currency = _CURRENCIES.get(unit, unit)
         is_known = re.fullmatch(r"[A-Z]{3}", currency)
         return None if amount is None or not is_known else Money(amount=Decimal(amount), currency=currency)
@@ -516,11 +511,11 @@ class _Told:
         def read(item: dict[str, Any]) -> Outcome:
             return self._row_outcome(rows, {**scope, "item": item}, reply)
 
-        items = _list(rows.of, scope, reply)
+        items = hearing.listed(rows.of, scope, reply)
         if rows.number is not None:
             numbered = rows.number
             keyed = [
-                {**item, "\0number": _maybe(numbered, {**scope, "item": item})}
+                {**item, "\0number": hearing.maybe(numbered, {**scope, "item": item})}
                 for item in items
                 if isinstance(item, dict)
             ]
@@ -530,7 +525,7 @@ class _Told:
         return tuple(reading.all_readable(items, read, reply))
 
     def _row_outcome(self, rows: Rows, scope: Scope, reply: httpx.Response) -> Outcome:
-        if rows.ok is not None and not _reply_value(rows.ok, scope, reply):
+        if rows.ok is not None and not hearing.told(rows.ok, scope, reply):
             return self._no(rows.code, rows.detail, scope, reply, whole=False)
         return self._accepted("submit_bulk", scope)
 
@@ -567,16 +562,16 @@ class _Told:
 
     def _record(self, scope: Scope) -> Record:
         name = "find_records"
-        code, state = _plain(self.optional(name, "code", scope)), self.operation(name).result.get("state")
+        code, state = hearing.plain(self.optional(name, "code", scope)), self.operation(name).result.get("state")
         return Record(
             number=reading.identifier({"it": self.needed(name, "number", scope)}, "it"),
-            sent_at=_stamp(self.optional(name, "sent_at", scope)),
+            sent_at=hearing.stamp(self.optional(name, "sent_at", scope)),
             vendor_message_id=self._record_id(scope),
-            reference=_plain(self.optional(name, "reference", scope)) or None,
-            state=_state(state, scope, code) if isinstance(state, Choice) else DeliveryState.UNKNOWN,
+            reference=hearing.plain(self.optional(name, "reference", scope)) or None,
+            state=hearing.state_of(state, scope, code) if isinstance(state, Choice) else DeliveryState.UNKNOWN,
             code=code,
-            text=_plain(self.optional(name, "text", scope)) or None,
-            reported_at=_stamp(self.optional(name, "reported_at", scope)),
+            text=hearing.plain(self.optional(name, "text", scope)) or None,
+            reported_at=hearing.stamp(self.optional(name, "reported_at", scope)),
             fee=self.money(name, "fee", scope),
         )
 
@@ -621,9 +616,9 @@ class _Told:
         scope, reply = yield from self.question(name, ticket=ticket)
         if rows is None:
             return self._decision(scope["reply"], subject, ticket)
-        for item in _list(rows.of, scope, reply):
+        for item in hearing.listed(rows.of, scope, reply):
             if isinstance(item, dict) and (
-                rows.match is None or _reply_value(rows.match, {**scope, "item": item}, reply)
+                rows.match is None or hearing.told(rows.match, {**scope, "item": item}, reply)
             ):
                 return self._decision(item, subject, ticket)
         raise VendorTrouble(f"the vendor does not know this {subject}")
@@ -631,18 +626,18 @@ class _Told:
     def _decision(self, item: Any, subject: Subject, ticket: str = "") -> ReviewDecision | None:
         described, scope = self._found.items["decision"], self._item_scope(item)
         if not ticket:
-            ticket = reading.identifier({"ticket": _item_value(described, "ticket", scope)}, "ticket")
+            ticket = reading.identifier({"ticket": hearing.of_item(described, "ticket", scope)}, "ticket")
         verdict = described["verdict"]
         assert isinstance(verdict, Choice)
-        if (decided := _chosen(verdict, scope)) is None:
+        if (decided := hearing.chosen(verdict, scope)) is None:
             return None
         return ReviewDecision(
             ticket=ticket,
             subject=subject,
             verdict=decided,
-            reason=_plain(_item_value(described, "reason", scope)),
-            claimed_at=_stamp(_item_value(described, "at", scope)),
-            name=_plain(_item_value(described, "name", scope)),
+            reason=hearing.plain(hearing.of_item(described, "reason", scope)),
+            claimed_at=hearing.stamp(hearing.of_item(described, "at", scope)),
+            name=hearing.plain(hearing.of_item(described, "name", scope)),
         )
 
     # -- items --
@@ -652,35 +647,35 @@ class _Told:
 
     def report(self, item: dict[str, Any]) -> StatusReport:
         described, scope = self._found.items["report"], self._item_scope(item)
-        code, stated = _plain(_item_value(described, "code", scope)), described["state"]
+        code, stated = hearing.plain(hearing.of_item(described, "code", scope)), described["state"]
         assert isinstance(stated, Choice)
-        state = _state(stated, scope, code)
+        state = hearing.state_of(stated, scope, code)
         carrier = described.get("carrier")
-        whose = _chosen(carrier, scope, lenient=True) if isinstance(carrier, Choice) else None
+        whose = hearing.chosen(carrier, scope, lenient=True) if isinstance(carrier, Choice) else None
         return StatusReport(
-            vendor_message_id=reading.identifier({"id": _item_value(described, "id", scope)}, "id"),
+            vendor_message_id=reading.identifier({"id": hearing.of_item(described, "id", scope)}, "id"),
             state=state,
             reason=None
             if state is DeliveryState.DELIVERED
             else report_reason(code, self._found.report_reasons, carrier=whose),
             code=code,
-            claimed_at=_stamp(_item_value(described, "at", scope)),
-            submitted_at=_stamp(_item_value(described, "submitted_at", scope)),
-            number=_plain(_item_value(described, "number", scope)) or None,
-            reference=_plain(_item_value(described, "reference", scope)) or None,
-            billed_segments=reading.count({"it": _item_value(described, "billed", scope)}, "it"),
-            segment=reading.count({"it": _item_value(described, "segment", scope)}, "it") or 1,
-            detail=reading.masked(_plain(_item_value(described, "detail", scope))),
+            claimed_at=hearing.stamp(hearing.of_item(described, "at", scope)),
+            submitted_at=hearing.stamp(hearing.of_item(described, "submitted_at", scope)),
+            number=hearing.plain(hearing.of_item(described, "number", scope)) or None,
+            reference=hearing.plain(hearing.of_item(described, "reference", scope)) or None,
+            billed_segments=reading.count({"it": hearing.of_item(described, "billed", scope)}, "it"),
+            segment=reading.count({"it": hearing.of_item(described, "segment", scope)}, "it") or 1,
+            detail=reading.masked(hearing.plain(hearing.of_item(described, "detail", scope))),
         )
 
     def inbound(self, item: dict[str, Any]) -> InboundMessage:
         described, scope = self._found.items["inbound"], self._item_scope(item)
         return InboundMessage(
-            number=reading.identifier({"number": _item_value(described, "number", scope)}, "number"),
-            to=_plain(_item_value(described, "to", scope)),
-            text=_plain(_item_value(described, "text", scope)),
-            sent_at=_stamp(_item_value(described, "at", scope)),
-            vendor_message_id=_plain(_item_value(described, "id", scope)),
+            number=reading.identifier({"number": hearing.of_item(described, "number", scope)}, "number"),
+            to=hearing.plain(hearing.of_item(described, "to", scope)),
+            text=hearing.plain(hearing.of_item(described, "text", scope)),
+            sent_at=hearing.stamp(hearing.of_item(described, "at", scope)),
+            vendor_message_id=hearing.plain(hearing.of_item(described, "id", scope)),
         )
 
     # -- pushes --
@@ -715,7 +710,7 @@ class _Told:
             raise ValueError("the items are no list")
         proven = [_proves(proof, scope, request) for proof in pushes.proof]
         of_items = [self._item_proof(item, scope, request) for item in items]
-        once = next((_plain(proof.once(scope)) for proof in pushes.proof if proof.once is not None), None)
+        once = next((hearing.plain(proof.once(scope)) for proof in pushes.proof if proof.once is not None), None)
         return reading.sort_push(
             items,
             lambda item: self._reader(item, scope),
@@ -752,175 +747,6 @@ class _Told:
                 return lambda one: self._decision(one, Subject(reader.subject))
             case _:
                 return lambda one: None
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-def _our_value(expression: Expression, scope: Scope) -> Any:
-    """A value of a request. Raises VendorTrouble, with nothing written, where there is none."""
-    try:
-        return expression(scope)
-    except Unsaid as error:
-        raise reading.not_sent(str(error)) from None
-
-
-def _value(field: Fields, scope: Scope) -> Any:
-    if isinstance(field, Expression):
-        return _our_value(field, scope)
-    if isinstance(field, Each):
-        over = _our_value(field.over, scope)
-        if not isinstance(over, list):
-            raise reading.not_sent(f"{field.over.place}: is no list")
-        return [_value(field.item, {**scope, "item": one}) for one in over]
-    if isinstance(field, Mapping):
-        return _mapping(field, scope)
-    return [_value(one, scope) for one in field]
-
-
-def _mapping(fields: Mapping[str, Fields], scope: Scope) -> dict[str, Any]:
-    """Values by name; a null is left out."""
-    return {name: value for name, field in fields.items() if (value := _value(field, scope)) is not None}
-
-
-def _form(fields: Mapping[str, Any], sends: Sends) -> str:
-    """A query or form: names and values encoded once, in the request's charset."""
-    how = quote_plus if sends.spaces == "plus" else _strict
-    try:
-        return "&".join(
-            f"{how(name, encoding=sends.charset)}={how(_written(name, value), encoding=sends.charset)}"
-            for name, value in fields.items()
-        )
-    except UnicodeEncodeError as error:
-        raise reading.not_sent(f"a character that {sends.charset} does not have") from error
-
-
-def _strict(words: str, encoding: str) -> str:
-    return quote(words, safe="~", encoding=encoding)
-
-
-def _written(name: str, value: Any) -> str:
-    if isinstance(value, bytes | list | Mapping):
-        raise reading.not_sent(f"{name} is a {type(value).__name__} where a form takes text: write |json or |joined")
-    try:
-        return text(value)
-    except (TypeError, VendorTrouble) as error:
-        raise reading.not_sent(f"{name} is no text") from error
-
-
-def _body(fields: Mapping[str, Any], sends: Sends) -> bytes:
-    match sends.kind:
-        case "none":
-            return b""
-        case "form":
-            return _form(fields, sends).encode("ascii")
-        case _:
-            written = compact(_as_json(fields, sends.numbers), spaced=sends.spaced_json).encode("utf-8", "replace")
-            return signing.base64_text(written).encode() if sends.kind == "base64_json" else written
-
-
-def _as_json(value: Any, numbers: frozenset[str], name: str = "") -> Any:
-    """Texts as they are; whole numbers only where the description lists the field."""
-    if isinstance(value, Mapping):
-        return {key: _as_json(one, numbers, key) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_as_json(one, numbers, name) for one in value]
-    if isinstance(value, bytes):
-        raise reading.not_sent(f"{name} is raw bytes: write |hex or |base64")
-    if name in numbers:
-        if not re.fullmatch(r"-?[0-9]{1,40}", str(value)):
-            raise reading.not_sent(f"{name} is no whole number")
-        return int(value)
-    return value if isinstance(value, bool) or value is None else text(value)
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-def _read(hears: Hears, reply: httpx.Response) -> Any:
-    """The reply's body as described. Raises Unintelligible for another."""
-    if hears.kind == "json":
-        return read_json(reply)
-    written = reply.content.decode(hears.charset, "replace").strip()
-    if hears.kind == "xml":
-        body = _elements(written)
-    else:
-        found = hears.pattern.fullmatch(written) if hears.pattern and len(written) <= _MOST_LINE else None
-        body = {} if found is None else {key: one for key, one in found.groupdict().items() if one is not None}
-    if not body:
-        raise Unintelligible(f"HTTP {reply.status_code}, not as described", body=reply.content)
-    return body
-
-
-def _reply_value(expression: Expression, scope: Scope, reply: httpx.Response | None) -> Any:
-    """A value that a reply must have; `reply` where it is at hand. Raises Unintelligible."""
-    try:
-        return expression(scope)
-    except Unsaid as error:
-        status, body = (f"HTTP {reply.status_code}, ", reply.content) if reply is not None else ("", b"")
-        raise Unintelligible(f"{status}{error}", body=body) from None
-
-
-def _maybe(expression: Expression | Choice, scope: Scope) -> Any:
-    """A value that may be missing. Raises Unintelligible for one that is there and cannot be read."""
-    try:
-        return (expression if isinstance(expression, Expression) else expression.of).or_none(scope)
-    except Unsaid as error:
-        raise Unintelligible(str(error)) from None
-
-
-def _item_value(described: Mapping[str, Expression | Choice], key: str, scope: Scope) -> Any:
-    expression = described.get(key)
-    return None if expression is None else _maybe(expression, scope)
-
-
-def _plain(value: Any) -> str:
-    return reading.text({"it": value}, "it")
-
-
-def _words(detail: Expression, scope: Scope) -> str:
-    """What the vendor says beside a no. Raises Unintelligible where no words stand."""
-    return _plain(_maybe(detail, scope))
-
-
-def _stamp(value: Any) -> datetime | None:
-    return value if isinstance(value, datetime) else None
-
-
-def _list(of: Expression, scope: Scope, reply: httpx.Response) -> list[Any]:
-    try:
-        found = of(scope)
-    except Absent:
-        found = []
-    except Unsaid as error:
-        raise Unintelligible(f"HTTP {reply.status_code}, {error}", body=reply.content) from None
-    if found is None:
-        return []
-    if not isinstance(found, list):
-        raise Unintelligible(f"HTTP {reply.status_code}, expected a list", body=reply.content)
-    return found
-
-
-def _chosen(choice: Choice, scope: Scope, *, lenient: bool = False) -> Any:
-    word = _plain(_maybe(choice.of, scope))
-    if word not in choice.table and "*" not in choice.table:
-        if lenient:
-            return None
-        raise Unintelligible("a word that the description does not know")
-    return choice.table[word if word in choice.table else "*"]
-
-
-def _state(choice: Choice, scope: Scope, code: str) -> DeliveryState:
-    state = _chosen(choice, scope)
-    return failed_state(code) if state is None else state
-
-
-def _elements(written: str) -> dict[str, str]:
-    """The elements of an XML text that hold no others, by name; the first of a name counts. No entities but HTML's."""
-    found: dict[str, str] = {}
-    for name, content in _ELEMENT.findall(written[:_MOST_XML]):
-        found.setdefault(name, html.unescape(content).strip())
-    return found
 
 
 # --- pushes ----------------------------------------------------------------------------------------------------------
@@ -967,7 +793,7 @@ def _proves(proof: Proof, scope: Scope, request: PushRequest) -> bool:
     if not given or not signing.matches(expected, given):
         _forged()
     if proof.fresh is not None:
-        reading.check_fresh(_stamp(proof.fresh.or_none(scope)), request.received_at)
+        reading.check_fresh(hearing.stamp(proof.fresh.or_none(scope)), request.received_at)
     return True
 
 

@@ -207,6 +207,16 @@ def _identifier(value: object) -> str:
     return reading.identifier({"it": None if isinstance(value, Undefined) else value}, "it")
 
 
+def _lines(value: object, between: str, within: str, names: Sequence[str]) -> list[Any]:
+    """Items of a text, `between` one another, each of so many fields; one of another length stays a text, unread."""
+    found: list[Any] = []
+    for line in text(value).split(between):
+        if line.strip():
+            parts = line.strip().split(within, len(names) - 1)
+            found.append(dict(zip(names, parts, strict=True)) if len(parts) == len(names) else line)
+    return found
+
+
 def _default(value: object, other: object = "") -> object:
     return other if isinstance(value, Undefined) or value is None else value
 
@@ -267,6 +277,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "each": _each,
     "all": _all_of,
     "distinct": _distinct,
+    "lines": _lines,
     "values": lambda fields: list(fields.values()),
     "has": lambda fields, *names: isinstance(fields, Mapping) and any(name in fields for name in names),
     "sorted_pairs": sorted_pairs,
