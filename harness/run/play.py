@@ -159,8 +159,12 @@ def play_in_memory(
     loop = VirtualLoop(begin)
     clock = LoopClock(epoch, loop)
     chance = Chance(seed)
-    contest = open_contest(evaluation, clock=clock, nonce=chance.nonces(f"run from {begin}"))
-    plan = plan_of(evaluation, contest, seed=seed, begins=begins)
+    try:
+        contest = open_contest(evaluation, clock=clock, nonce=chance.nonces(f"run from {begin}"))
+        plan = plan_of(evaluation, contest, seed=seed, begins=begins)
+    except ConfigError:
+        loop.close()
+        raise
     run_id = name_of(evaluation, plan, begins)
     run_folder = out / run_id
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -351,7 +355,7 @@ async def _with_inbox(door: socket.socket, house: House, *, receive_only: bool) 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, stop)
     try:
-        await _open_links(house)
+        await _open_links(house, is_second=receive_only)
         if receive_only:
             await stopped.wait()
             return "interrupted"
@@ -364,13 +368,17 @@ async def _with_inbox(door: socket.socket, house: House, *, receive_only: bool) 
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def _open_links(house: House) -> None:
-    """Raises ConfigError if an address that a gateway dials is taken."""
-    try:
-        await house.open()
-    except OSError as error:
-        way_out = "Is another run using it? Choose another address under  options: {listen: …}"
-        raise ConfigError([Complaint(place="vendors: options.listen", problem=str(error), way_out=way_out)]) from error
+async def _open_links(house: House, *, is_second: bool) -> None:
+    """Raises ConfigError if an address that a gateway dials is taken, unless by the first process of this run."""
+    for label, links in house.links.items():
+        try:
+            await links.start()
+        except OSError as error:
+            if is_second:
+                continue
+            place = f"vendors.{label}: options.listen"
+            way_out = "Is another run using it? Choose another address under  options: {listen: …}"
+            raise ConfigError([Complaint(place=place, problem=str(error), way_out=way_out)]) from error
 
 
 def _bind(listen: str) -> socket.socket:

@@ -259,8 +259,12 @@ class _TextStep:
         self.text_groups, self.number_groups = _picker(texts), _picker(numbers)
 
     def write(self, values: dict[str, Any]) -> bytes:
-        if self.content is not None:
-            values[_LENGTH] = len(self.content.checked(values))
+        content = self.content
+        if content is not None:
+            body = values[content.name]
+            if type(body) is not bytes or len(body) > content.most:
+                content.checked(values)
+            values[_LENGTH] = len(body)
         try:
             if self.fits(b"\0".join(self.pick_texts(values))) is None:
                 raise self._unwritable(values)
@@ -310,6 +314,24 @@ class _TextStep:
             return (*texts, *numbers, body, ()), end
         rest, at = tlvs.read(frame, end, strict)
         return (*texts, *numbers, body, *rest), at
+
+    def read_raw(self, frame: bytes, at: int) -> tuple[tuple[Any, ...], int] | None:
+        """Texts and runs of numbers as they stand; None where `read` has to look closer."""
+        found = self.match(frame, at)
+        if found is None or self.content is None:
+            return None
+        begin, size = found.end() + 1, len(frame)
+        if begin > size:
+            return None
+        end = begin + frame[begin - 1]
+        if end > size:
+            return None
+        if self.tlvs is None:
+            return (*found.groups(), frame[begin:end]), end
+        if end == size:
+            return (*found.groups(), frame[begin:end], ()), end
+        rest, over = self.tlvs.read(frame, end, False)
+        return (*found.groups(), frame[begin:end], *rest), over
 
     def _too_long(self, texts: Sequence[bytes]) -> Malformed:
         for each, text in zip(self.texts, texts, strict=True):
@@ -405,7 +427,9 @@ class _ContentStep:
         derived = (_COUNT, _LENGTH)
         self.front = _FixedStep(pdu, [*front, Number(_LENGTH, content.width)], last=derived)
         self.behind, self.content = _FixedStep(pdu, behind), _CountStep(pdu, content)
-        self.lone_tail = behind[0] if len(behind) == 1 and not isinstance(behind[0], Number) else None
+        # Mostly nothing but a default stands behind the content.
+        usual = {each.name: _default(each) for each in behind}
+        self.usual, self.usual_tail = tuple(usual.items()), self.behind.write(usual)
         self.place = self.front.names.index(self.listed) if self.listed else 0
         self.names = (
             *(name for name in self.front.names if name not in derived),
@@ -420,11 +444,29 @@ class _ContentStep:
         return not self.listed or (len(frame) > at + self.count_at and frame[at + self.count_at] == 1)
 
     def write(self, values: dict[str, Any]) -> bytes:
-        body = self.content.checked(values)
+        content, listed, front = self.content, self.listed, self.front
+        body: bytes = values[content.name]
+        if type(body) is not bytes or len(body) > content.most:
+            content.checked(values)
         values[_LENGTH] = len(body)
-        if self.listed:
-            values[_COUNT], values[self.listed] = 1, values[self.listed][0]
-        return self.front.write(values) + body + self.behind.write(values)
+        if listed:
+            values[_COUNT], values[listed] = 1, values[listed][0]
+        for name, usual in self.usual:
+            if values[name] != usual:
+                return front.write(values) + body + self.behind.write(values)
+        return front.write(values) + body + self.usual_tail
+
+    def read_raw(self, frame: bytes, at: int) -> tuple[tuple[Any, ...], int] | None:
+        """The fields as they stand, padding and all, and where they end; None where `read` has to look closer."""
+        begin = at + self.front.size
+        if begin > len(frame) or (self.listed and frame[at + self.count_at] != 1):
+            return None
+        row = self.front.unpack(frame, at)
+        end = begin + row[-1]  # the length stands last
+        over = end + self.behind.size
+        if over > len(frame):
+            return None
+        return (*row, frame[begin:end], *self.behind.unpack(frame, end)), over
 
     def read(self, frame: bytes, at: int, strict: bool) -> tuple[tuple[Any, ...], int]:
         row, begin = self.front.read(frame, at, strict)
@@ -432,21 +474,10 @@ class _ContentStep:
         if end > len(frame) or (strict and row[-1] > self.content.most):
             raise self.content.too_much(row[-1], len(frame) - begin)
         body, place = frame[begin:end], self.place
-        rest, at = self._behind(frame, end, strict)
+        rest, at = self.behind.read(frame, end, strict)
         if self.listed:
             return (*row[:place], (row[place],), *row[place + 1 : -2], body, *rest), at
         return (*row[:-1], body, *rest), at
-
-    def _behind(self, frame: bytes, at: int, strict: bool) -> tuple[tuple[Any, ...], int]:
-        tail = self.lone_tail
-        if tail is None or at + tail.size > len(frame):
-            return self.behind.read(frame, at, strict)
-        value = frame[at : at + tail.size]
-        if isinstance(tail, Padded):
-            value = value.rstrip(b"\0")
-            if b"\0" in value:
-                return self.behind.read(frame, at, strict)
-        return (value,), at + tail.size
 
 
 class _RepeatStep:
@@ -571,6 +602,93 @@ def _content_step(pdu: str, fields: Sequence[Field]) -> _ContentStep | None:
 # --- PDUs and packets ------------------------------------------------------------------------------------------------
 
 
+class _Raw(tuple[Any, ...]):
+    """Fields as they stand on the wire: a padded one loses its padding when it is asked for. Like a named tuple."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+    _places: Mapping[str, tuple[int, bool]] = {}  # field → where it stands, and whether in a run of single bytes
+    _size = 0
+
+    def __new__(cls, **values: Any) -> _Raw:
+        row: list[Any] = [None] * cls._size
+        for name, (place, is_in_run) in cls._places.items():
+            value = values.pop(name)
+            row[place] = (row[place] or b"") + bytes((value,)) if is_in_run else value
+        if values:
+            raise TypeError(f"no such fields: {', '.join(values)}")
+        return tuple.__new__(cls, row)
+
+    def _asdict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._fields}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._asdict() == other._asdict()
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._asdict().values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+
+
+def _raw_record(name: str, fields: Sequence[Field]) -> Any:
+    """The record of a table with one content, in the order in which `_ContentStep.read_raw` gives it."""
+    order: list[str] = []
+    members: dict[str, Any] = {}
+    for each in fields:
+        if isinstance(each, Counted):
+            order.append(_LENGTH)
+        elif isinstance(each, Listed):
+            order.append(_COUNT)
+        members[each.name] = _member(each, len(order))
+        order.append(each.name)
+    places = {one: (place, False) for place, one in enumerate(order) if one in members}
+    return _record_of(name, fields, places, len(order), members)
+
+
+def _run_record(name: str, fields: Sequence[Field]) -> Any:
+    """The record of a table of texts and single bytes, in the order in which `_TextStep.read_raw` gives it."""
+    places: dict[str, tuple[int, bool]] = {}
+    members: dict[str, Any] = {}
+    place, run = 0, 0
+    for each in fields:
+        if isinstance(each, Number):
+            places[each.name], members[each.name] = (place, True), _in_run(place, run)
+            run += 1
+            continue
+        place, run = place + (run > 0), 0
+        places[each.name], members[each.name] = (place, False), property(itemgetter(place))
+        place += 1
+    return _record_of(name, fields, places, place + (run > 0), members)
+
+
+def _record_of(
+    name: str, fields: Sequence[Field], places: Mapping[str, tuple[int, bool]], size: int, members: Mapping[str, Any]
+) -> Any:
+    names = tuple(each.name for each in fields)
+    own = {"__slots__": (), "_fields": names, "_places": places, "_size": size, **members}
+    return type(f"{name}_values", (_Raw,), own)
+
+
+def _in_run(place: int, offset: int) -> property:
+    return property(lambda row: row[place][offset])
+
+
+def _member(each: Field, place: int) -> property:
+    pick = itemgetter(place)
+    match each:
+        case Padded():
+            return property(lambda row: pick(row).partition(b"\0")[0])
+        case Listed():
+            return property(lambda row: found if type(found := pick(row)) is tuple else (found.partition(b"\0")[0],))
+        case _:
+            return property(pick)
+
+
 _NEW: Final[Callable[..., Any]] = tuple.__new__  # a named tuple's own way checks a length that a table has told
 
 
@@ -591,7 +709,8 @@ class Pdu:
     steps: tuple[_Step, ...] = field(init=False, repr=False)
     content: _ContentStep | None = field(init=False, repr=False)
     straight: tuple[_Step, ...] = field(init=False, repr=False)  # with `content`, the way for one receiver
-    record: Any = field(init=False, repr=False)  # the named tuple that `read` gives
+    raw: _ContentStep | _TextStep | None = field(init=False, repr=False)  # what reads without a closer look
+    record: Any = field(init=False, repr=False)  # the class that `read` gives: fields by name
 
     def __post_init__(self) -> None:
         steps = tuple(_steps(self.name, self.fields))
@@ -604,7 +723,13 @@ class Pdu:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "content", content)
         object.__setattr__(self, "straight", straight)
-        object.__setattr__(self, "record", namedtuple(f"{self.name}_values", names))
+        text = steps[0] if len(steps) == 1 and isinstance(steps[0], _TextStep) and steps[0].content else None
+        if content is not None:
+            record = _raw_record(self.name, self.fields)
+        else:
+            record = _run_record(self.name, self.fields) if text else namedtuple(f"{self.name}_values", names)
+        object.__setattr__(self, "record", record)
+        object.__setattr__(self, "raw", content or text)
 
     @property
     def is_response(self) -> bool:
@@ -612,8 +737,9 @@ class Pdu:
 
     def write(self, values: Values) -> bytes:
         """The body. Fields that are not given have their defaults. Raises Malformed."""
-        merged = {**self.defaults, **values}
-        if len(merged) != len(self.defaults):
+        defaults = self.defaults
+        merged = {**defaults, **values}
+        if len(merged) != len(defaults):
             raise Malformed(self.name, sorted(merged.keys() - self.defaults.keys()), "has no such fields")
         steps = self.straight if self.content is not None and self.content.fits(merged) else self.steps
         if len(steps) == 1:
@@ -622,6 +748,12 @@ class Pdu:
 
     def read(self, frame: bytes, at: int, *, strict: bool = False) -> Any:
         """The fields of a body that begins at `at`, as `record`. Raises Malformed."""
+        if not strict and self.raw is not None and (found := self.raw.read_raw(frame, at)) is not None:
+            whole, at = found
+            for step in self.straight[1:]:
+                part, at = step.read(frame, at, strict)
+                whole += part
+            return _NEW(self.record, whole)
         is_straight = self.content is not None and self.content.is_at(frame, at)
         steps = self.straight if is_straight else self.steps
         row: tuple[Any, ...] = ()
@@ -633,7 +765,7 @@ class Pdu:
                     row += part
         if strict and at != len(frame):
             raise Malformed(self.name, frame[at:], "bytes are left over")
-        if self.content is not None and not is_straight:
+        if self.raw is not None:
             told = dict(zip([name for step in steps for name in step.names], row, strict=True))
             return self.record(**told)
         return _NEW(self.record, row)

@@ -298,7 +298,8 @@ def _report(packet: Packet, *, is_interim: bool) -> CarrierReport:
     identifier = _identifier(packet, receipt)
     if not identifier:
         raise Malformed("deliver_sm receipt", _body(packet), "has no id")
-    state, network, number = packet.tlv(STATE), packet.tlv(NETWORK_ERROR), packet.tlv(SAR_NUMBER)
+    told = dict(reversed(packet.values.tlvs))  # of one told twice, the first counts
+    state, network, number = told.get(STATE), told.get(NETWORK_ERROR), told.get(SAR_NUMBER)
     stat = receipt.get("stat") or (STATES.get(state[0], str(state[0])) if state else "")
     err = receipt.get("err", "")
     if not err and network is not None and len(network) == 3:

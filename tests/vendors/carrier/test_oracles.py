@@ -104,10 +104,14 @@ def test_smpp34_submits_to_our_gateway_and_takes_its_receipts():
         elif isinstance(event, Answered):
             answers.append(event)
 
+    carried: list[_Carried] = []
+
+    def accepted() -> _Carried:
+        carried.append(_Carried(Session(gateway, smpp.TIMINGS), on_event))
+        return carried[-1]
+
     async def talk() -> None:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Carried(Session(gateway, smpp.TIMINGS), on_event), "127.0.0.1", 0
-        )
+        server = await asyncio.get_running_loop().create_server(accepted, "127.0.0.1", 0)
         async with server:
             host, port = server.sockets[0].getsockname()
             smsc = await peer.Client(host, port, "esme1", "secret").connect()
@@ -120,6 +124,9 @@ def test_smpp34_submits_to_our_gateway_and_takes_its_receipts():
             refused = await smsc.submit_sm(NUMBER, b"hi", source_addr=SENDER)
             assert refused.command_status == smpp.RTHROTTLED
             await smsc.unbind()
+            for one in carried:
+                one.transport.close()
+            await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(talk(), 20))
     assert taken[0].text == "你好" and taken[0].numbers == (NUMBER,)
@@ -162,6 +169,7 @@ def test_our_client_submits_to_smpp34s_server_and_reads_its_receipt():
         await serving
         transport.close()
         await server.stop()
+        await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(talk(), 20))
     answered = next(event for event in heard if isinstance(event, Answered))

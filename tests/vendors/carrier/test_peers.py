@@ -14,16 +14,33 @@ import subprocess
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
+import httpx
 import pytest
 
+from harness.capabilities import (
+    Account,
+    Acknowledgement,
+    Credential,
+    Document,
+    Manifest,
+    Pace,
+    Push,
+    PushRequest,
+    Standing,
+    Tools,
+)
 from harness.clock import RealClock
-from harness.domain import Accepted
+from harness.domain import Accepted, DeliveryState, Message, Outcome, Reason, Refused, Secret, StatusReport
 from harness.facts import CasePlanned, ReportReceived, SubmitAnswered
+from harness.flow import Flow
 from harness.ledger.sqlite import SqliteLedger
 from harness.matching import Matcher
+from harness.run.inbox import Inbox, People
+from harness.run.lines import Line, Redactor
 from harness.run.links import Sockets
+from harness.run.wire import Wire
 from tests.harness.given import case, draft, fact
 from tests.harness.test_links import SIGNATURE, Stand, free_port, world_of
 from tests.simulation.carriers import gateway
@@ -296,6 +313,106 @@ def test_kannel_as_smpp_client_submits_a_long_message_to_our_gateway_and_hears_o
         assert heard == ["state=1"]
         server.close()
         await serving.close()
+
+    play(scene())
+
+
+class KannelVendor:
+    """Kannel's own HTTP interface, as far as this test needs it."""
+
+    manifest = Manifest(
+        id="kannel",
+        name={"zh-CN": "Kannel", "en": "Kannel"},
+        credentials=(Credential("password", secret=True),),
+        documents=(Document("Kannel 1.4.5 User's Guide", NOON.date()),),
+        absent={},
+        standing=Standing.DOCUMENTED,
+        endpoint=None,
+        pace=Pace(per_second=50.0),
+        by_template=False,
+    )
+
+    def __init__(self, account: Account, tools: Tools) -> None:
+        self._account = account
+
+    def submit(self, message: Message) -> Flow[Outcome]:
+        query = {
+            "username": "tester",
+            "password": self._account.secret("password"),
+            "from": "1069",
+            "to": message.to.number,
+            "coding": "2",
+            "charset": "UTF-8",
+            "text": message.text,
+            "dlr-mask": "3",
+            "dlr-url": f"{self._account.push_url}/reports?id={message.reference}&state=%d&to=%p",
+        }
+        reply = yield httpx.Request("GET", f"{self._account.endpoint}/cgi-bin/sendsms", params=query)
+        if reply.status_code != 202:
+            return Refused(reason=Reason.UNMAPPED, code=str(reply.status_code), detail=reply.text[:80])
+        return Accepted(vendor_message_id=message.reference)
+
+    def read_push(self, request: PushRequest) -> Push:
+        told = dict(parse_qsl(request.query))
+        delivered = told["state"] == "1"
+        report = StatusReport(
+            vendor_message_id=told["id"],
+            state=DeliveryState.DELIVERED if delivered else DeliveryState.UNDELIVERED,
+            reason=None if delivered else Reason.UNMAPPED,
+            code=told["state"],
+            number=told["to"].strip(),
+        )
+        return Push(acknowledgement=Acknowledgement(), reports=(report,))
+
+
+def test_kannel_as_http_vendor_over_its_fakesmsc_calls_our_inbox_with_every_report(tmp_path):
+    needs("bearerbox", "smsbox", "fakesmsc")
+
+    async def scene() -> None:
+        clock, smsc = RealClock(), free_port()
+        path, sending = kannel_files(
+            tmp_path, f"group = smsc\nsmsc = fake\nsmsc-id = fake\nport = {smsc}\nconnect-allow-ip = 127.0.0.1\n"
+        )
+        ledger = SqliteLedger(tmp_path / "ledger.db", run_id="peer", durable=False, salt=b"0" * 32)
+        stand = Stand(world_of(gateway("smpp")), "smpp", clock, ledger, Sockets())  # its people and messages only
+        calls = Callbacks()
+        server, url = await calls.serve()
+        account = Account(
+            label="kannel",
+            credentials={"password": Secret("foobar")},
+            endpoint=f"http://127.0.0.1:{sending}",
+            push_url=url.replace("/dlr", "/push/kannel"),
+        )
+        vendor = KannelVendor(account, Tools(now=clock.now, nonce=lambda: "0" * 32))
+        people = People(stand.people)
+        inbox = Inbox(ledger, clock, vendors={"kannel": vendor}, forwarders={}, people=people, redactor=Redactor())
+        async with Program("bearerbox", "-v", "4", str(path)):
+            await until_open(int(path.read_text().split("smsbox-port = ")[1].split()[0]))
+            async with Program("fakesmsc", "-r", str(smsc), "-m", "0", "x"), Program("smsbox", "-v", "4", str(path)):
+                await until_open(sending)
+                wire = Wire()
+                line = Line(wire, clock, Redactor(secrets=["foobar"]), per_second=50.0)
+                messages = [stand.message(number) for number in range(5)]
+                carried = [await line.carry(lambda one=one: vendor.submit(one)) for one in messages]
+                assert all(isinstance(one.result, Accepted) for one in carried), [one.trouble for one in carried]
+                for _ in messages:
+                    query = await calls.heard.get()
+                    request = PushRequest(
+                        method="GET",
+                        path="/push/kannel/reports",
+                        query=query,
+                        headers={},
+                        body=b"",
+                        received_at=clock.now(),
+                    )
+                    assert (await inbox.post(request)).status == 200
+                await wire.aclose()
+        reports = stand.reports()
+        assert {one.vendor_message_id for one in reports} == {one.reference for one in messages}
+        assert {one.recipient for one in reports} == {one.to.id for one in messages}
+        assert {one.state for one in reports} == {DeliveryState.DELIVERED}
+        server.close()
+        await ledger.close()
 
     play(scene())
 
