@@ -32,7 +32,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     ),
     "vendors.sandbox": (
         *("harness.domain", "harness.text", "harness.plain_yaml"),
-        *("vendors.carrier", "vendors.sandbox"),
+        *("vendors.signing", "vendors.carrier", "vendors.sandbox"),  # primitives; never what a vendor signs
     ),
     "scenarios": (
         *(f"harness.{room}" for room in ("domain", "facts", "capabilities", "content", "text", "run.board")),

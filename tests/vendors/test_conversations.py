@@ -282,6 +282,8 @@ def test_a_reply_comes_by_push_and_by_pull(vendor: str) -> None:
     for pull in (False, True):
         if pull and Capability.PULLS_INBOUND not in capabilities_of(object.__new__(MODULES[vendor].Vendor)):
             continue
+        if not pull and Capability.READS_PUSHES not in capabilities_of(object.__new__(MODULES[vendor].Vendor)):
+            continue
         stage = Stage(vendor, pull=pull)
 
         async def scene(stage: Stage, pull: bool = pull) -> None:
