@@ -169,11 +169,20 @@ class _FixedStep:
         # struct would cut what is too long without a word
         self.fits = _lengths([rb"[^\x00]{0,%d}" % each.size for each in padded.values()])
         self.octets = tuple((each.name, each.size) for each in fields if isinstance(each, Octets))
+        # All but the last padded one (the receiver) mostly stay as they were in the packet before: looked at once.
+        self.most_last = max(padded.items())[1].size if padded else 0
+        self.known: tuple[bytes, ...] | None = None
 
     def write(self, values: Values) -> bytes:
         try:
-            if self.padded and self.fits(b"\0".join(self.pick_padded(values))) is None:
-                raise self._unwritable(values)
+            if self.padded:
+                texts = self.pick_padded(values)
+                last = texts[-1]
+                if texts[:-1] != self.known or type(last) is not bytes or len(last) > self.most_last or 0 in last:
+                    if self.fits(b"\0".join(texts)) is None:
+                        raise self._unwritable(values)
+                    if set(map(type, texts)) == {bytes}:  # a bytearray could change behind our back
+                        self.known = texts[:-1]
             for name, size in self.octets:
                 if len(values[name]) != size:
                     raise self._unwritable(values)

@@ -151,7 +151,7 @@ _KEY: Final = re.compile(r"(?i)(?<![a-z])(id|sub|dlvrd|submit[ _]date|done[ _]da
 
 _USUAL_KEYS: Final = ("id", "sub", "dlvrd", "submit date", "done date", "stat", "err", "text")
 _USUAL: Final = re.compile(
-    r"id:(\S+) sub:([0-9]+) dlvrd:([0-9]+) submit date:([0-9]+) done date:([0-9]+) stat:(\w+) err:(\w+) [Tt]ext:"
+    r"id:([^\s\0:]+) sub:([0-9]+) dlvrd:([0-9]+) submit date:([0-9]+) done date:([0-9]+) stat:(\w+) err:(\w+) [Tt]ext:"
     r"((?![\0 \t\r\n])[^\0\t\r\n]*(?<![\0 \t\r\n]))?"
 )
 """The standard's own form, which most gateways keep to: read at once."""
