@@ -830,7 +830,7 @@ def _compare(options: argparse.Namespace) -> int:
     for line in lines_of(told, words):
         print(line)
     for path in write_forms(told, history, history.folder / "comparisons", (words.language,)):
-        print(words("cli.compare.wrote", path=str(path)))
+        print(words("monthly.history_at" if path.suffix == ".html" else "cli.compare.wrote", path=str(path)))
     return told.code
 
 

@@ -658,7 +658,7 @@ class _Loader:
                 if not re.match(r"https?://[^/\s]+", url.reveal()):
                     one.complain(("url",), "is no web address", "Set the variable to the whole URL, https://…")
                 found.append(Robot(name=name, kind=kind, url=url, secret=secrets.get("secret")))
-            if kind == "wecom" and "secret" in secrets:
+            if one.values.get("kind") == "wecom" and "secret" in secrets:
                 one.complain(("secret",), "is of no use to a WeCom robot", "Leave it out: its key is in the URL.")
             one.finish()
         return tuple(found)

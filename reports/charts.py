@@ -124,9 +124,18 @@ def signet(place: int) -> Markup:
     return tag("svg", _own_sign(place, 6, 6), class_=f"signet v{place % COLOURS}", viewBox="0 0 12 12")
 
 
+RULERS: Final = (90, 130, 150)  # widths of marks that stand by the dozen: their rulers are drawn once
+
+
+def _ruler(width: int) -> str:
+    """The line under a mark, with strokes at 0, 50 and 100."""
+    return f"M5 8H{width - 5}" + "".join(f"M{_short(at)} 4v8" for at in (5, width / 2, width - 5))
+
+
 DEFINITIONS: Final = Markup(
     '<svg width="0" height="0" class="defs" aria-hidden="true"><defs>'
     + "".join(f'<path id="m{place}" d="{shape}"/>' for place, shape in enumerate(_SHAPES))
+    + "".join(f'<path id="r{width}" d="{_ruler(width)}"/>' for width in RULERS)
     + '<pattern id="hatch" width="6" height="6" '
     'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#f3f1ec"/>'
     '<line x1="0" y1="0" x2="0" y2="6" stroke="#8d8778" stroke-width="1.6"/></pattern></defs></svg>'
@@ -161,7 +170,7 @@ def mark(score: float | None, low: float, high: float, place: int, width: int = 
     left, right = axis(low), axis(high)
     kind = "band" if score is not None else "unknown"
     parts = [
-        _path([f"M5 8H{width - 5}", *(f"M{_short(axis(x))} 4v8" for x in (0, 50, 100))], class_="line"),
+        tag("use", href=f"#r{width}", class_="line") if width in RULERS else _path([_ruler(width)], class_="line"),
         tag("rect", x=left, y=4, width=max(right - left, 1.5), height=8, class_=kind),
     ]
     if score is not None:

@@ -1,13 +1,16 @@
-"""The published schema of the result document: `python -m reports.schema_file` writes it anew (`make schema`)."""
+"""The published schemas of result and comparison: `python -m reports.schema_file` writes them anew (`make schema`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from harness.judge.result import json_schema
+from harness.judge import compare, result
 
-PATH: Final = Path(__file__).parent / "schema" / "result-1.schema.json"
+FOLDER: Final = Path(__file__).parent / "schema"
+PATH: Final = FOLDER / "result-1.schema.json"
+COMPARISON_PATH: Final = FOLDER / "comparison-1.schema.json"
 
 if __name__ == "__main__":
-    PATH.write_bytes(json_schema())
+    PATH.write_bytes(result.json_schema())
+    COMPARISON_PATH.write_bytes(compare.json_schema())

@@ -531,3 +531,38 @@ def test_a_push_url_holds_a_word_that_no_other_account_and_no_report_has(folder)
     words = {label: account.push_url.rpartition("/")[2] for label, account in contest.accounts.items()}
     assert all(re.fullmatch("[0-9a-f]{32}", word) for word in words.values())
     assert len(set(words.values())) == len(words)
+
+
+# --- robots and early stopping ---------------------------------------------------------------------------------------
+
+ROBOTS = {**ENVIRONMENT, "ROBOT_URL": "https://oapi.example/robot/send?access_token=abc", "ROBOT_SECRET": "SEC123"}
+NOTIFY = "notify:\n  team: {kind: dingtalk, url: $ROBOT_URL, secret: $ROBOT_SECRET}\n"
+
+
+def test_robots_are_read_with_their_secrets_from_the_environment(folder):
+    evaluation = load_evaluation(write(folder, EVALUATION + NOTIFY), ROBOTS)
+    (robot,) = evaluation.robots
+    assert (robot.name, robot.kind) == ("team", "dingtalk")
+    assert robot.url.reveal().endswith("access_token=abc")
+    assert "SEC123" not in repr(evaluation) and "access_token" not in repr(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("kind: dingtalk", "kind: slack", "Write one of wecom"),
+        ("url: $ROBOT_URL, ", "", "Whoever has it can post"),
+        ("$ROBOT_URL", "https://oapi.example/x", "read from the environment"),
+        ("$ROBOT_URL", "$ROBOT_SECRET", "is no web address"),
+        ("kind: dingtalk", "kind: wecom", "no use to a WeCom robot"),
+    ],
+)
+def test_a_robot_that_could_not_post_is_told_before_anything_is_sent(folder, before, after, words):
+    assert words in only(folder, EVALUATION + swapped(before, after, NOTIFY), environment=ROBOTS)
+
+
+def test_stopping_early_is_asked_for_and_stands_in_the_first_fact(folder):
+    assert load(folder).stop == ""
+    evaluation = load(folder, EVALUATION + "stop: early\n")
+    assert evaluation.stop == evaluation.settings()["stop"] == "early"
+    assert "stop" in only(folder, EVALUATION + "stop: soon\n")

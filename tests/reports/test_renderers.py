@@ -16,11 +16,13 @@ import jsonschema
 import pytest
 
 from harness.domain import Carrier, Scope, State
+from harness.judge import compare
 from harness.judge.result import Finding, Note, Result, VendorInfo, dump, json_schema, parse
 from harness.words import LANGUAGES, Words
 from reports import appendix, charts, csv, figures, html, junit, panels, schema_file, scorecard
 from reports.figures import Desk
 from tests.reports.sample import APEX, BEACON, QINGLUAN, VENDORS, WANLI, sample, wilson
+from tests.reports.sample_months import history_in
 
 RESULTS = sorted((Path(__file__).parent / "results").glob("*.json"))
 SAMPLE = sample()
@@ -165,7 +167,7 @@ def test_missing_evidence_is_hatched_and_never_a_zero():
     mark = next(m for c in SAMPLE.scorecards if c.vendor == QINGLUAN for m in c.marks if m.criterion == "review")
     cell = view.mark_of(QINGLUAN, mark)
     assert cell.score == "" and cell.band == "band 0–100"
-    assert 'class="unknown"' in cell.picture and "<use" not in cell.picture
+    assert 'class="unknown"' in cell.picture and "#m" not in cell.picture  # no vendor's marker anywhere on the ruler
 
 
 def test_a_finding_without_a_number_shows_its_state_and_its_reason():
@@ -356,7 +358,15 @@ def test_junit_has_a_case_for_each_gate_and_vendor_and_red_only_for_a_fail():
 
 
 def test_the_published_schema_is_the_code_s_own():
-    assert schema_file.PATH.read_bytes() == json_schema(), "write it anew with `python -m reports.schema_file`"
+    anew = "write it anew with `python -m reports.schema_file`"
+    assert schema_file.PATH.read_bytes() == json_schema(), anew
+    assert schema_file.COMPARISON_PATH.read_bytes() == compare.json_schema(), anew
+
+
+def test_a_comparison_fits_its_published_schema(tmp_path):
+    _, month = history_in(tmp_path)
+    schema = json.loads(schema_file.COMPARISON_PATH.read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(compare.dump(month.comparison)))
 
 
 @pytest.mark.parametrize("path", documents())

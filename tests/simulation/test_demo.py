@@ -193,3 +193,8 @@ def test_the_reports_are_there_in_both_languages_and_say_nothing_undefined(demo)
         found = re.search(r".{0,60}(\bNone\b|\bnan\b|\bNaN\b|\bundefined\b).{0,60}", shown)
         assert not found, (name, found[0])
     assert "好信" in pages["report.zh-CN.html"] and "Haoxin" in pages["report.en.html"]
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_the_report_of_four_vendors_can_be_mailed(demo, language):
+    assert (demo.folder / f"report.{language}.html").stat().st_size < 400_000
