@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -217,12 +217,6 @@ def _months_between(first: str, last: str) -> Iterator[str]:
     while (one := f"{year:04d}-{month:02d}") <= last:
         yield one
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-
-
-def results_of(history: History, kept: Iterable[Kept]) -> Iterator[Result]:
-    """The documents of kept results, one after the other."""
-    for one in kept:
-        yield history.result(one)
 
 
 def _wrong(place: str, problem: str, way_out: str) -> ConfigError:

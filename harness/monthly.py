@@ -157,14 +157,14 @@ def write_forms(month: Month, history: History, folder: Path, languages: Iterabl
     """The comparison beside the run's report, and the history page in the history's folder; the files written."""
     line = trend(history, month.kept.evaluation)
     files: dict[Path, bytes] = {}
-    for language in languages:
-        words = Words(language)
+    tongues = [Words(language) for language in languages]
+    for words in tongues:
         page = registry.renderer("history")(line, words, measures=month.result.measures)
-        files[history.folder / f"history.{language}.html"] = page
-        if month.comparison is not None:
-            made = registry.renderer("comparison")(month.result, words, comparison=month.comparison)
-            files[folder / "comparison.xml"] = made
-            files[folder / "comparison.json"] = comparing.dump(month.comparison)
+        files[history.folder / f"history.{words.language}.html"] = page
+    if month.comparison is not None:  # for machines: in one language
+        made = registry.renderer("comparison")(month.result, tongues[0], comparison=month.comparison)
+        files[folder / "comparison.xml"] = made
+        files[folder / "comparison.json"] = comparing.dump(month.comparison)
     for path, body in files.items():
         write_whole(path, body)
     return list(files)
