@@ -333,7 +333,7 @@ def _demo(options: argparse.Namespace) -> int:
     evaluation = load_evaluation(out / "evaluation.yaml", started.environment)
     print(words("cli.demo.begin", vendors=len(evaluation.vendors), folder=str(out)))
     progress = Progress(sys.stderr, monotonic, words)
-    played = play_in_memory(evaluation, out, out=out / "runs", world=world, listen=progress.hear)
+    played = play_in_memory(evaluation, out, out=out / "runs", world=world, listen=progress.hear, is_watched=False)
     progress.finish()
     result = judge_run(played.folder)
     save(result, played.folder, LANGUAGES)

@@ -194,4 +194,4 @@ def shipped_words() -> WordList:
 
 
 def _shipped(name: str) -> Located:
-    return locate(resources.files("harness").joinpath("texts", name).read_text(encoding="utf-8"), name)
+    return locate(resources.files("harness").joinpath("texts", name).read_text(encoding="utf-8"), name, shipped=True)

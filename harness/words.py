@@ -53,7 +53,7 @@ def locale(language: str) -> Mapping[str, Entry]:
         way_out = f"Use one of: {', '.join(LANGUAGES)}."
         raise ConfigError([Complaint(place="language", problem=f"got {language!r}", way_out=way_out)])
     text = resources.files("harness").joinpath("locales", f"{language}.yaml").read_text("utf-8")
-    document = load(text, f"{language}.yaml")
+    document = load(text, f"{language}.yaml", shipped=True)
     if not isinstance(document, dict):
         raise _unreadable(language, "is no mapping of ids to texts")
     return {id: _entry(language, id, value) for id, value in document.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import queue
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from harness.codec import decode_body, encode_body, from_plain, to_plain
 from harness.domain import Recipient
@@ -26,8 +27,10 @@ from harness.facts import Fact
 from harness.ledger import Entry, Head, Link, Listener
 
 LARGEST_GROUP: Final = 512
+LARGEST_STATEMENT: Final = 64  # rows; as many prepared statements of each kind are kept
 SHORT_RECORDING: Final = 1024  # bytes
 LONGEST_QUEUE: Final = 20_000  # entries; beyond it the inbox answers 503
+T = TypeVar("T")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _BRACKETS: Final = (b"{", b"[")
@@ -89,6 +92,8 @@ class SqliteLedger:
         durable: full sync at every commit. Off only in simulations, where a crash is no power cut.
         plug: called with ("before" | "after", n) around the n-th commit; crash tests raise from it.
         exclusive: refuse if another process holds the run.
+        turns_a_commit: how many turns of the loop share a transaction. Above 1 only `inline`, and only where nothing
+            looks at the file before `close`: others see nothing of an open transaction, and a kill loses it.
         salt: of a new run: what keeps digests of facts from being guessed; None takes one that is no secret.
     """
 
@@ -103,8 +108,10 @@ class SqliteLedger:
         exclusive: bool = False,
         read_only: bool = False,
         salt: bytes | None = None,
+        turns_a_commit: int = 1,
     ) -> None:
         self.path = str(path)
+        self._turns_a_commit, self._is_open = turns_a_commit, False  # `_is_open`: a transaction is
         self._inline, self._plug, self._read_only = inline, plug, read_only
         self._dead: BaseException | None = None
         self._listeners: list[Listener] = []
@@ -156,7 +163,11 @@ class SqliteLedger:
         if read_only and not Path(self.path).is_file():
             raise LedgerError(f"{self.path}: there is no ledger. Name the folder of a run that has begun.")
         db = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=64
+            self.path,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=30.0,
+            cached_statements=4 * LARGEST_STATEMENT,
         )
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
@@ -231,11 +242,12 @@ class SqliteLedger:
             raise LedgerError(f"{self.path}: was opened for reading only.")
         if self._dead is not None or self._closing:
             raise LedgerError(f"{self.path}: cannot be written any more ({self._dead or 'closed'}).")
-        # Encoding here and not in the writer: what cannot be encoded fails alone, at the one who made it.
+        # Encoding here and not in the writer: what cannot be encoded fails alone, at the one who made it. What is
+        # spare is seldom written; it holds no text that cannot be encoded.
         for entry in entries:
             (entry.dedupe or "").encode()
             (entry.case_id or "").encode()
-        group = _Group([(entry, encode_body(entry.body)) for entry in entries], future)
+        group = _Group([(entry, b"" if entry.spare else encode_body(entry.body)) for entry in entries], future)
         self._queued += len(entries)
         if not self._inline:
             self._queue.put(group)
@@ -282,17 +294,14 @@ class SqliteLedger:
         try:
             if self._plug:
                 self._plug("before", self._commits)
-            self._db.execute("BEGIN IMMEDIATE")
+            if not self._is_open:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._is_open = True
             if not self._inline:  # another process (receive beside run) may have written meanwhile
                 seq, digest = self._last()
-            for group in groups:
-                group.facts = []
-                for entry, raw in group.entries:
-                    fact = None
-                    if not (entry.spare and any(group.facts)):
-                        seq, digest, fact = self._insert(seq, digest, entry, raw)
-                    group.facts.append(fact)
-            self._db.execute("COMMIT")
+            seq, digest = self._write(groups, seq, digest)
+            if self._commits % self._turns_a_commit == 0:
+                self._end()
             self._seq, self._digest = seq, digest
             if self._plug:
                 self._plug("after", self._commits)
@@ -302,35 +311,68 @@ class SqliteLedger:
             self._dead = LedgerError(
                 f"{self.path}: cannot be written ({error}). Sending stops; nothing written is lost."
             )
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
+            self._abandon()
             return self._dead
         except BaseException as plug:
             self._dead = plug
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
+            self._abandon()
             if self._inline:
                 raise
             return plug
         return None
 
-    def _insert(self, seq: int, digest: bytes, entry: Entry, raw: bytes) -> tuple[int, bytes, Fact | None]:
-        db, body = self._db, entry.body
-        evidence = None if entry.recording is None else hashlib.sha256(entry.recording).hexdigest()
-        at = micros(entry.at)
-        content = content_of(seq + 1, at, body.kind, entry.case_id, entry.dedupe, evidence, raw)
-        linked = link(digest, content, salt_of(self._salt, seq + 1))
-        added = db.execute(
-            "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (seq + 1, at, body.kind, entry.case_id, entry.dedupe, evidence, raw, linked),
-        )
-        if added.rowcount == 0:  # only a repeat can be ignored: seq is ours alone within this transaction
-            return seq, digest, None
-        if entry.recording is not None and evidence != self._recorded:
-            db.execute("INSERT INTO recordings VALUES (NULL, ?, ?)", (evidence, _stored(entry.recording)))
-            self._recorded = evidence  # a push and the reports in it share one recording
-        fact = Fact(seq=seq + 1, at=entry.at, case_id=entry.case_id, body=body, dedupe=entry.dedupe, evidence=evidence)
-        return seq + 1, linked, fact
+    def _end(self) -> None:
+        if self._is_open:
+            self._db.execute("COMMIT")
+            self._is_open = False
+
+    def _abandon(self) -> None:
+        self._is_open = False
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+
+    def _write(self, groups: Sequence[_Group], seq: int, digest: bytes) -> tuple[int, bytes]:
+        """Make facts of entries and put them into the file, many to a statement: each lets the other thread in."""
+        facts: list[tuple[Any, ...]] = []
+        recordings: list[tuple[Any, ...]] = []
+        known = self._known_keys({entry.dedupe for group in groups for entry, _ in group.entries if entry.dedupe})
+        recorded = self._recorded
+        for group in groups:
+            made: list[Fact | None] = []
+            group.facts = made
+            for entry, raw in group.entries:
+                key = entry.dedupe
+                if key in known or (entry.spare and any(made)):
+                    made.append(None)
+                    continue
+                if key is not None:
+                    known.add(key)
+                body, recording = entry.body, entry.recording
+                evidence = None if recording is None else hashlib.sha256(recording).hexdigest()
+                at, seq = micros(entry.at), seq + 1
+                raw = raw or encode_body(body)
+                content = content_of(seq, at, body.kind, entry.case_id, key, evidence, raw)
+                digest = link(digest, content, salt_of(self._salt, seq))
+                facts.append((seq, at, body.kind, entry.case_id, key, evidence, raw, digest))
+                if recording is not None and evidence != recorded:
+                    recordings.append((evidence, _stored(recording)))
+                    recorded = evidence  # a push and the reports in it share one recording
+                made.append(Fact(seq=seq, at=entry.at, case_id=entry.case_id, body=body, dedupe=key, evidence=evidence))
+        self._put("facts", "(?, ?, ?, ?, ?, ?, ?, ?)", facts)
+        self._put("recordings", "(NULL, ?, ?)", recordings)
+        self._recorded = recorded
+        return seq, digest
+
+    def _known_keys(self, keys: set[str]) -> set[str]:
+        """Those of the keys that are in the file."""
+        found: set[str] = set()
+        for some in _pieces(list(keys)):
+            found.update(row[0] for row in self._db.execute(_asking(len(some)), some))
+        return found
+
+    def _put(self, table: str, places: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        for some in _pieces(rows):
+            self._db.execute(_putting(table, places, len(some)), [value for row in some for value in row])
 
     def _settle(self, groups: Sequence[_Group], error: BaseException | None) -> None:
         self._queued -= sum(len(group.entries) for group in groups)
@@ -371,8 +413,9 @@ class SqliteLedger:
         """Write what is queued, and let go of the file."""
         if self._closing:
             return
-        if self._inline and self._dead is None and self._pending:
+        if self._inline and self._dead is None:
             self._flush_inline()
+            self._end()
         self._closing = True
         if self._thread is not None:
             self._queue.put(None)
@@ -486,6 +529,21 @@ class SqliteLedger:
         return gone
 
 
+def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(rows), LARGEST_STATEMENT):
+        yield rows[begin : begin + LARGEST_STATEMENT]
+
+
+@functools.cache
+def _asking(keys: int) -> str:
+    return f"SELECT dedupe FROM facts WHERE dedupe IN ({', '.join('?' * keys)})"
+
+
+@functools.cache
+def _putting(table: str, places: str, rows: int) -> str:
+    return f"INSERT INTO {table} VALUES {', '.join([places] * rows)}"
+
+
 def _stored(recording: bytes) -> bytes:
     """A recording as it lies in the file. A short JSON text as it is: pressing it would cost more than all the rest.
 
@@ -505,9 +563,13 @@ def content_of(
     seq: int, at: int, kind: str, case_id: str | None, dedupe: str | None, evidence: str | None, body: bytes
 ) -> bytes:
     """A fact's columns as the bytes that are digested."""
-    told = ", ".join("null" if one is None else _quoted(one) for one in (kind, case_id, dedupe, evidence))
-    line = f"[{seq}, {at}, {told}]".encode()  # what json.dumps writes, at a fifth of its price
-    return b"%d:%b%b" % (len(line), line, bytes(body))
+    told = f"{_told(kind)}, {_told(case_id)}, {_told(dedupe)}, {_told(evidence)}"
+    line = f"[{seq}, {at}, {told}]".encode()  # what json.dumps writes, at a tenth of its price
+    return b"%d:%b%b" % (len(line), line, body)
+
+
+def _told(one: str | None) -> str:
+    return "null" if one is None else _quoted(one)
 
 
 def salt_of(salt: bytes | None, seq: int) -> bytes | None:

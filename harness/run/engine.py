@@ -167,9 +167,9 @@ class Engine:
         return touched
 
     def _hear(self, fact: Fact) -> None:
-        for case_id in self._take(fact):
-            self._ready[case_id] = None
-        if self._ready:
+        touched = [case_id for case_id in self._take(fact) if case_id not in self._busy]
+        if touched:  # a busy case is looked at when its step is done
+            self._ready.update(dict.fromkeys(touched))
             self._news.set()
 
     async def _resume(self) -> None:

@@ -221,7 +221,7 @@ class Inbox:
 
     def _name(self, path: str, kind: str, rest: str) -> str:
         """A door without numbers, secrets and its secret word. Most posts come to a few doors, so it is remembered."""
-        name = self._redactor.text(self._wordless(f"{kind}/{rest}")[:120])
+        name = self._redactor.text(self._wordless(f"{kind}/{rest}")[:120]).encode("utf-8", "replace").decode()
         if len(self._named) < DOORS_REMEMBERED:
             self._named[path] = name
         return name

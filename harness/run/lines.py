@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 RECORDED_BODY: Final = 16_384  # bytes of a body kept in a recording
 DEADLINE: Final = 30.0  # seconds for one request, all told
-_NUMBER: Final = re.compile(r"1[3-9]\d{9}(?!\d)")
+_NUMBER: Final = re.compile(r"1[3-9][0-9]{9}(?![0-9])")
 """The eleven digits of a mainland mobile number, known or not; what stands before them decides: see `_BEFORE`."""
 _BEFORE: Final = re.compile(r"(?s)(?:|.*[^0-9]|.*%[0-9A-Fa-f]{2}|.*00)(?:86)?")
 """What may stand before a number: nothing, no digit, an escape such as %22, and a country code in any spelling."""
-_LONG_DIGITS: Final = re.compile(r"\d{12,}")
+_LONG_DIGITS: Final = re.compile(r"[0-9]{12,}")
 _BASIC: Final = re.compile(r'(?i)(?<=")basic [A-Za-z0-9+/=]+(?=")')  # a header: name and password, only in base64
 MOST_REQUESTS: Final = 60  # of one flow: paging ends somewhere
 

@@ -33,6 +33,7 @@ from harness.run.wire import Wire
 
 Listener = Callable[[Fact], None]
 STOPPED_EARLY = "stopped_early"
+UNWATCHED_TURNS = 256  # of the loop, a commit of the ledger; a commit for each costs a twentieth of a simulation
 
 
 class Rule(Protocol):
@@ -141,6 +142,7 @@ def play_in_memory(
     seed: int | None = None,
     on_ready: Callable[[House], None] | None = None,
     early: MakeRule | None = None,
+    is_watched: bool = True,
 ) -> Played:
     """Plan and play a whole run against the simulated world, in virtual time.
 
@@ -150,6 +152,7 @@ def play_in_memory(
         world: a world that lived before (crash tests); None makes a new one.
         plug: for crash tests, see SqliteLedger.
         early: makes the rule by which the run is left off early, if the evaluation wants that.
+        is_watched: others may look at the ledger while it is written, or go on with it after a kill.
     """
     seed = seed_of(evaluation) if seed is None else seed
     begins = sandbox_begins(evaluation)
@@ -177,6 +180,7 @@ def play_in_memory(
         plug=plug,
         exclusive=on_disk,
         salt=chance.stream("salt").randbytes(32),
+        turns_a_commit=1 if is_watched and on_disk else UNWATCHED_TURNS,
     )
     # A run makes many long-lived objects and no cycles to speak of: looking for some takes a third of the time.
     gc.freeze()

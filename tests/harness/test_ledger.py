@@ -595,3 +595,47 @@ def test_a_spare_entry_is_written_only_if_all_others_of_its_append_are_repeats(t
     alone = virtually(ledger.append(spare))
     assert [fact is not None for fact in (*first, *again, *alone)] == [True, False, False, True, True]
     ledger.verify()
+
+
+@given(keys=st.lists(st.one_of(st.none(), st.integers(0, 90)), max_size=300), sizes=st.lists(st.integers(1, 150)))
+@settings(max_examples=40, deadline=None)
+def test_many_entries_at_once_are_kept_as_one_after_the_other_would_be(keys, sizes):
+    entries = [
+        closed(f"reason {nth}", dedupe=None if key is None else f"k{key}", recording=b"said %d" % nth)
+        for nth, key in enumerate(keys)
+    ]
+    heads = []
+    for together in (True, False):
+        ledger = SqliteLedger(":memory:", run_id="r1", inline=True, durable=False)
+        left, seqs = list(entries), []
+        for size in [*sizes, len(entries)] if together else [1] * len(entries):
+            some, left = left[:size], left[size:]
+            seqs += [fact and fact.seq for fact in virtually(ledger.append(*some))]
+        heads.append((seqs, ledger.verify(), [fact.evidence for fact in ledger.facts()]))
+        ledger.release()
+    assert heads[0] == heads[1]
+
+
+def test_turns_that_share_a_commit_are_all_there_once_the_ledger_is_closed(path):
+    async def scene() -> None:
+        ledger = SqliteLedger(path, run_id="r1", inline=True, durable=False, turns_a_commit=3)
+        for nth in range(7):
+            (fact,) = await ledger.append(closed(dedupe=f"k{nth}"))
+            assert fact.seq == nth + 1
+            assert await ledger.append(closed(dedupe=f"k{nth}")) == [None]  # its own are seen at once
+        with reading(path) as beside:
+            assert beside.head().seq == 6
+        await ledger.close()
+
+    virtually(scene())
+    with reading(path) as ledger:
+        assert ledger.verify().seq == 7
+
+
+def test_a_kill_loses_whole_turns_from_the_end_and_leaves_a_sound_chain(path):
+    ledger = SqliteLedger(path, run_id="r1", inline=True, durable=False, turns_a_commit=3)
+    for nth in range(8):
+        virtually(ledger.append(closed(f"first {nth}"), closed(f"second {nth}")))
+    ledger.release()  # lets go without writing, as a killed process does
+    with reading(path) as ledger:
+        assert ledger.verify().seq == 12

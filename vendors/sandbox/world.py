@@ -180,7 +180,9 @@ class World:
         self._in_flight: dict[int, _Delivery] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deliver: Deliver | None = None
-        self._wake: asyncio.Event | None = None
+        self._broken: asyncio.Future[None] | None = None  # while it is played; done only by an act that raised
+        self._is_idle = False  # played, and no act is just now
+        self._alarm: asyncio.TimerHandle | None = None
         self._resumed_at = epoch
         self._began = False
 
@@ -302,7 +304,7 @@ class World:
 
     async def run(self, deliver: Deliver) -> None:
         """Play what is due until cancelled. May be called again, on another loop, after the harness died."""
-        self._deliver, self._wake, self._tasks = deliver, asyncio.Event(), set()
+        self._deliver, self._tasks = deliver, set()
         self._resumed_at = self.now()
         for gateway in self.gateways.values():
             gateway.begin()
@@ -310,17 +312,20 @@ class World:
         broken, self._in_flight = list(self._in_flight.values()), {}
         for delivery in broken:
             self._failed(delivery, delivery.tried_at or self._resumed_at)
+        self._broken = asyncio.get_running_loop().create_future()
         try:
-            while True:
-                self._play_due()
-                await self._until_next()
+            self._play_due()
+            await self._broken
         except asyncio.CancelledError:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             raise
         finally:
-            self._deliver = self._wake = None
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._deliver = self._broken = self._alarm = None
+            self._is_idle = False
 
     def _begin(self) -> None:
         if self._began:
@@ -333,29 +338,33 @@ class World:
                 self._next_control(phone, 0, self.epoch)
 
     def _play_due(self) -> None:
-        now = self.now()
-        while self._agenda and self._agenda[0][0] <= now:
-            due, _, act = heapq.heappop(self._agenda)
-            act(due)
-
-    async def _until_next(self) -> None:
-        assert self._wake is not None
-        self._wake.clear()
-        wait = (self._agenda[0][0] - self.now()).total_seconds() if self._agenda else None
-        if wait is not None and wait <= 0:
-            return
-        # An alarm, not a time-out: unwinding an exception at each of a week's instants takes a second in all.
-        alarm = None if wait is None else asyncio.get_running_loop().call_later(wait, self._wake.set)
+        """Play what is due and set an alarm for what comes next: a week has too many instants for a task to wake at."""
+        now, broken = self.now(), self._broken
+        assert broken is not None
+        self._is_idle = False
         try:
-            await self._wake.wait()
-        finally:
-            if alarm is not None:
-                alarm.cancel()
+            while self._agenda and self._agenda[0][0] <= now:
+                due, _, act = heapq.heappop(self._agenda)
+                act(due)
+        except Exception as error:
+            if not broken.done():
+                broken.set_exception(error)
+            return
+        self._is_idle = True
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._agenda:
+            wait = (self._agenda[0][0] - self.now()).total_seconds()
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, wait), self._play_due)
 
     def _schedule(self, due: datetime, act: Callable[[datetime], None]) -> None:
-        if self._wake is not None and (not self._agenda or due < self._agenda[0][0]):
-            self._wake.set()
+        is_next = not self._agenda or due < self._agenda[0][0]
         heapq.heappush(self._agenda, (due, next(self._serial), act))
+        if is_next and self._is_idle:  # while acts are played the alarm waits until they are done
+            self._set_alarm()
 
     # Vendors ----------------------------------------------------------------------------------------------------
 

@@ -481,7 +481,7 @@ class Criteria:
 def standard_criteria() -> Criteria:
     """The seven of 平台选择七维评估法, as shipped."""
     text = resources.files("harness.judge.criteria").joinpath("standard.yaml").read_text("utf-8")
-    return read_criteria(locate(text, "standard.yaml"))
+    return read_criteria(locate(text, "standard.yaml", shipped=True))
 
 
 def read_criteria(located: Located) -> Criteria:
