@@ -121,18 +121,22 @@ Field = Fixed | Terminated | Listed | Counted | Repeated | Tlvs
 _COUNT, _LENGTH = "#count", "#length"  # derived from other fields
 
 
-class _Step(Protocol):
-    """Some neighbouring fields, written and read in one go."""
+class _Reads(Protocol):
+    """Some neighbouring fields, read in one go."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The fields in the order in which `read` gives them."""
 
-    def write(self, values: dict[str, Any]) -> bytes:
-        """`values` are the writer's own: a step may add to them."""
-
     def read(self, frame: bytes, at: int, strict: bool) -> tuple[tuple[Any, ...], int]:
         """The values, and where the next step begins."""
+
+
+class _Step(_Reads, Protocol):
+    """Some neighbouring fields, written and read in one go."""
+
+    def write(self, values: dict[str, Any]) -> bytes:
+        """`values` are the writer's own: a step may add to them."""
 
 
 def _picker(keys: Sequence[Any]) -> Any:
@@ -156,41 +160,53 @@ class _FixedStep:
     def __init__(self, pdu: str, fields: Sequence[Fixed], *, last: Collection[str] = ()) -> None:
         self.pdu, self.fields = pdu, fields
         names = tuple(each.name for each in fields)
-        layout = "".join(_INTEGERS[each.size] if isinstance(each, Number) else f"{each.size}s" for each in fields)
-        struct = Struct(f">{layout}")
+        self.layout = "".join(_INTEGERS[each.size] if isinstance(each, Number) else f"{each.size}s" for each in fields)
+        struct = Struct(f">{self.layout}")
         self.size, self.pack, self.unpack = struct.size, struct.pack, struct.unpack_from
         self.pick = _picker(names)
         padded = {index: each for index, each in enumerate(fields) if isinstance(each, Padded)}
         others = sorted((index for index in range(len(fields)) if index not in padded), key=lambda i: names[i] in last)
         self.padded = tuple(each.name for each in padded.values())
         self.names = (*self.padded, *(names[index] for index in others))
-        self.pick_padded, self.read_padded = _picker(self.padded), _picker(list(padded))
+        self.read_padded = _picker(list(padded))
         self.read_others = _picker(others)
         # struct would cut what is too long without a word
-        self.fits = _lengths([rb"[^\x00]{0,%d}" % each.size for each in padded.values()])
-        self.octets = tuple((each.name, each.size) for each in fields if isinstance(each, Octets))
+        self.fits = _lengths([rb"[^\x00]{0,%d}" % each.size for each in padded.values()][:-1])
+        self.octets = tuple(each for each in fields if isinstance(each, Octets))
         # All but the last padded one (the receiver) mostly stay as they were in the packet before: looked at once.
+        self.last = self.padded[-1] if self.padded else ""
         self.most_last = max(padded.items())[1].size if padded else 0
-        self.known: tuple[bytes, ...] | None = None
+        steady = [*(each.name for each in self.octets), *self.padded[:-1]]
+        self.pick_steady = _picker(steady)
+        self.known: tuple[bytes, ...] | None = None if steady else ()
 
     def write(self, values: Values) -> bytes:
         try:
-            if self.padded:
-                texts = self.pick_padded(values)
-                last = texts[-1]
-                if texts[:-1] != self.known or type(last) is not bytes or len(last) > self.most_last or 0 in last:
-                    if self.fits(b"\0".join(texts)) is None:
-                        raise self._unwritable(values)
-                    if set(map(type, texts)) == {bytes}:  # a bytearray could change behind our back
-                        self.known = texts[:-1]
-            for name, size in self.octets:
-                if len(values[name]) != size:
-                    raise self._unwritable(values)
+            self.look(values)
             return self.pack(*self.pick(values))
         except (StructError, TypeError) as error:
-            raise self._unwritable(values) from error
+            raise self.unwritable(values) from error
 
-    def _unwritable(self, values: Values) -> Malformed:
+    def look(self, values: Values) -> None:
+        """Whether all texts have their lengths; struct looks after the numbers. Raises Malformed and TypeError."""
+        texts = self.pick_steady(values)
+        if texts != self.known:
+            self._look_closely(texts, values)
+        if self.last:
+            last = values[self.last]
+            if len(last) > self.most_last or b"\0" in last:
+                raise self.unwritable(values)
+
+    def _look_closely(self, steady: tuple[bytes, ...], values: Values) -> None:
+        texts = steady[len(self.octets) :]
+        if self.fits(b"\0".join(texts)) is None:
+            raise self.unwritable(values)
+        if any(len(text) != each.size for text, each in zip(steady, self.octets, strict=False)):
+            raise self.unwritable(values)
+        if set(map(type, steady)) == {bytes}:  # a bytearray could change behind our back
+            self.known = steady
+
+    def unwritable(self, values: Values) -> Malformed:
         for each in self.fields:
             value, place = values[each.name], f"{self.pdu}.{each.name}"
             if isinstance(each, Number):
@@ -419,7 +435,7 @@ class _CountStep:
 
 
 class _ContentStep:
-    """Fixed fields, a counted content, fixed fields: one struct before it and one behind.
+    """Fixed fields, a counted content, fixed fields: one struct for all of them, for each length of the content.
 
     With a list of receivers among the fields this is the way for exactly one of them, which is the rule.
     """
@@ -434,11 +450,16 @@ class _ContentStep:
             else:
                 front.append(each)
         derived = (_COUNT, _LENGTH)
-        self.front = _FixedStep(pdu, [*front, Number(_LENGTH, content.width)], last=derived)
-        self.behind, self.content = _FixedStep(pdu, behind), _CountStep(pdu, content)
-        # Mostly nothing but a default stands behind the content.
-        usual = {each.name: _default(each) for each in behind}
-        self.usual, self.usual_tail = tuple(usual.items()), self.behind.write(usual)
+        front.append(Number(_LENGTH, content.width))
+        self.front, self.behind = _FixedStep(pdu, front, last=derived), _FixedStep(pdu, behind)
+        # What is written is looked at as one step; the receiver stands last, so that the others may stay.
+        texts = [*behind, *front]
+        self.texts = _FixedStep(pdu, texts)
+        self.content, self.width = _CountStep(pdu, content), content.width
+        self.length_at, self.begin = self.front.size - content.width, self.front.size
+        self.layouts = f">{self.front.layout}", self.behind.layout
+        self.structs: dict[int, Struct] = {}  # by the content's length
+        self.pick = _picker([*(each.name for each in front), content.name, *(each.name for each in behind)])
         self.place = self.front.names.index(self.listed) if self.listed else 0
         self.names = (
             *(name for name in self.front.names if name not in derived),
@@ -446,36 +467,51 @@ class _ContentStep:
             *self.behind.names,
         )
 
-    def fits(self, values: Values) -> bool:
-        return not self.listed or (isinstance(values[self.listed], tuple | list) and len(values[self.listed]) == 1)
-
     def is_at(self, frame: bytes, at: int) -> bool:
         return not self.listed or (len(frame) > at + self.count_at and frame[at + self.count_at] == 1)
 
-    def write(self, values: dict[str, Any]) -> bytes:
-        content, listed, front = self.content, self.listed, self.front
-        body: bytes = values[content.name]
+    def _struct(self, length: int) -> Struct:
+        front, behind = self.layouts
+        struct = Struct(f"{front}{length}s{behind}")
+        if length <= self.content.most:  # a peer that lies about lengths fills no memory
+            self.structs[length] = struct
+        return struct
+
+    def write(self, values: dict[str, Any]) -> bytes | None:
+        """None, and the values as they were: this is not the way for so many receivers. Raises Malformed."""
+        content, listed, texts = self.content, self.listed, self.texts
+        if listed:
+            receivers = values[listed]
+            if not isinstance(receivers, (tuple, list)) or len(receivers) != 1:
+                return None
+            values[_COUNT], values[listed] = 1, receivers[0]
+        body = values[content.name]
         if type(body) is not bytes or len(body) > content.most:
             content.checked(values)
-        values[_LENGTH] = len(body)
-        if listed:
-            values[_COUNT], values[listed] = 1, values[listed][0]
-        for name, usual in self.usual:
-            if values[name] != usual:
-                return front.write(values) + body + self.behind.write(values)
-        return front.write(values) + body + self.usual_tail
+        length = values[_LENGTH] = len(body)
+        try:
+            if (
+                texts.pick_steady(values) != texts.known
+                or len(last := values[texts.last]) > texts.most_last
+                or 0 in last
+            ):
+                texts.look(values)
+            struct = self.structs.get(length) or self._struct(length)
+            return struct.pack(*self.pick(values))
+        except (StructError, TypeError) as error:
+            raise texts.unwritable(values) from error
 
     def read_raw(self, frame: bytes, at: int) -> tuple[tuple[Any, ...], int] | None:
         """The fields as they stand, padding and all, and where they end; None where `read` has to look closer."""
-        begin = at + self.front.size
-        if begin > len(frame) or (self.listed and frame[at + self.count_at] != 1):
+        begin, size = at + self.begin, len(frame)
+        if begin > size or (self.listed and frame[at + self.count_at] != 1):
             return None
-        row = self.front.unpack(frame, at)
-        end = begin + row[-1]  # the length stands last
-        over = end + self.behind.size
-        if over > len(frame):
+        length = frame[begin - 1] if self.width == 1 else int.from_bytes(frame[at + self.length_at : begin], "big")
+        if length > size:
             return None
-        return (*row, frame[begin:end], *self.behind.unpack(frame, end)), over
+        struct = self.structs.get(length) or self._struct(length)
+        over = at + struct.size
+        return (struct.unpack_from(frame, at), over) if over <= size else None
 
     def read(self, frame: bytes, at: int, strict: bool) -> tuple[tuple[Any, ...], int]:
         row, begin = self.front.read(frame, at, strict)
@@ -604,7 +640,8 @@ def _content_step(pdu: str, fields: Sequence[Field]) -> _ContentStep | None:
     before, behind = fields[: places[0]], [each for each in fields[places[0] + 1 :] if not isinstance(each, Tlvs)]
     front = [each for each in before if isinstance(each, Fixed | Listed)]
     tail = [each for each in behind if isinstance(each, Fixed)]
-    is_plain = len(front) == len(before) and len(tail) == len(behind) and tail
+    has_text = any(isinstance(each, Padded | Listed) for each in fields)
+    is_plain = len(front) == len(before) and len(tail) == len(behind) and tail and has_text
     return _ContentStep(pdu, front, content, tail) if is_plain and isinstance(content, Counted) else None
 
 
@@ -691,9 +728,9 @@ def _member(each: Field, place: int) -> property:
     pick = itemgetter(place)
     match each:
         case Padded():
-            return property(lambda row: pick(row).partition(b"\0")[0])
+            return property(lambda row: row[place].partition(b"\0")[0])
         case Listed():
-            return property(lambda row: found if type(found := pick(row)) is tuple else (found.partition(b"\0")[0],))
+            return property(lambda row: one if type(one := row[place]) is tuple else (one.partition(b"\0")[0],))
         case _:
             return property(pick)
 
@@ -717,21 +754,22 @@ class Pdu:
     defaults: Mapping[str, Any] = field(init=False, repr=False)
     steps: tuple[_Step, ...] = field(init=False, repr=False)
     content: _ContentStep | None = field(init=False, repr=False)
-    straight: tuple[_Step, ...] = field(init=False, repr=False)  # with `content`, the way for one receiver
+    straight: tuple[_Reads, ...] = field(init=False, repr=False)  # with `content`, the way for one receiver
+    behind: tuple[_TlvStep, ...] = field(init=False, repr=False)  # what stands behind `content` on that way
     raw: _ContentStep | _TextStep | None = field(init=False, repr=False)  # what reads without a closer look
     record: Any = field(init=False, repr=False)  # the class that `read` gives: fields by name
 
     def __post_init__(self) -> None:
         steps = tuple(_steps(self.name, self.fields))
         content = _content_step(self.name, self.fields)
-        straight: tuple[_Step, ...] = ()
-        if content is not None:
-            straight = (content, *(step for step in steps if isinstance(step, _TlvStep)))
+        behind = tuple(step for step in steps if isinstance(step, _TlvStep))
+        straight: tuple[_Reads, ...] = () if content is None else (content, *behind)
         names = [name for step in straight or steps for name in step.names]
         object.__setattr__(self, "defaults", {each.name: _default(each) for each in self.fields})
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "content", content)
         object.__setattr__(self, "straight", straight)
+        object.__setattr__(self, "behind", behind if content is not None else ())
         text = steps[0] if len(steps) == 1 and isinstance(steps[0], _TextStep) and steps[0].content else None
         if content is not None:
             record = _raw_record(self.name, self.fields)
@@ -750,7 +788,12 @@ class Pdu:
         merged = {**defaults, **values}
         if len(merged) != len(defaults):
             raise Malformed(self.name, sorted(merged.keys() - self.defaults.keys()), "has no such fields")
-        steps = self.straight if self.content is not None and self.content.fits(merged) else self.steps
+        content = self.content
+        if content is not None and (written := content.write(merged)) is not None:
+            for step in self.behind:
+                written += step.write(merged)
+            return written
+        steps = self.steps
         if len(steps) == 1:
             return steps[0].write(merged)
         return b"".join([step.write(merged) for step in steps])
@@ -759,12 +802,12 @@ class Pdu:
         """The fields of a body that begins at `at`, as `record`. Raises Malformed."""
         if not strict and self.raw is not None and (found := self.raw.read_raw(frame, at)) is not None:
             whole, at = found
-            for step in self.straight[1:]:
-                part, at = step.read(frame, at, strict)
+            for tlvs in self.behind:
+                part, at = tlvs.read(frame, at, strict)
                 whole += part
             return _NEW(self.record, whole)
         is_straight = self.content is not None and self.content.is_at(frame, at)
-        steps = self.straight if is_straight else self.steps
+        steps: tuple[_Reads, ...] = self.straight if is_straight else self.steps
         row: tuple[Any, ...] = ()
         if steps:
             row, at = steps[0].read(frame, at, strict)
@@ -828,12 +871,12 @@ class Codec:
         if size > self.most:
             raise Malformed(pdu.name, size, f"must be at most {self.most} bytes")
         try:
+            if self.words == 3:
+                return self._pack(size, pdu.command, sequence) + body
             if self.words == 4:
                 return self._pack(size, pdu.command, status, sequence) + body
-            if isinstance(sequence, tuple):
-                return self._pack(size, pdu.command, *sequence) + body
-            return self._pack(size, pdu.command, sequence) + body
-        except StructError as error:
+            return self._pack(size, pdu.command, *sequence) + body  # type: ignore[misc]
+        except (StructError, TypeError) as error:
             raise Malformed(f"{pdu.name}.sequence", sequence, f"does not fit a header of {self.words} words") from error
 
     def header(self, frame: bytes) -> Header:
@@ -856,16 +899,15 @@ class Codec:
         sequence: SequenceId
         if size < self.header_size:
             raise self._misfit(frame)
-        head = self._unpack(frame)
-        if head[0] != size:
-            raise self._misfit(frame)
-        command = head[1]
         if self.words == 3:
-            sequence = head[2]
+            length, command, sequence = self._unpack(frame)
         elif self.words == 4:
-            status, sequence = head[2], head[3]
+            length, command, status, sequence = self._unpack(frame)
         else:
-            sequence = head[2], head[3], head[4]
+            length, command, *words = self._unpack(frame)
+            sequence = tuple(words)
+        if length != size:
+            raise self._misfit(frame)
         pdu = self.pdus.get(command)
         if pdu is None:
             raise UnknownCommand(f"{self.name} command", command, "is in no table")
