@@ -757,6 +757,7 @@ class Pdu:
     straight: tuple[_Reads, ...] = field(init=False, repr=False)  # with `content`, the way for one receiver
     behind: tuple[_TlvStep, ...] = field(init=False, repr=False)  # what stands behind `content` on that way
     raw: _ContentStep | _TextStep | None = field(init=False, repr=False)  # what reads without a closer look
+    unfilled: bytes = field(init=False, repr=False)  # the body with every field at its default
     record: Any = field(init=False, repr=False)  # the class that `read` gives: fields by name
 
     def __post_init__(self) -> None:
@@ -777,6 +778,7 @@ class Pdu:
             record = _run_record(self.name, self.fields) if text else namedtuple(f"{self.name}_values", names)
         object.__setattr__(self, "record", record)
         object.__setattr__(self, "raw", content or text)
+        object.__setattr__(self, "unfilled", self.write({}))
 
     @property
     def is_response(self) -> bool:
@@ -866,7 +868,7 @@ class Codec:
 
     def encode(self, pdu: Pdu, sequence: SequenceId, values: Values | None = None, *, status: int = 0) -> bytes:
         """The bytes of a packet. Raises Malformed."""
-        body = b"" if pdu.bare and status and not values else pdu.write(values or {})
+        body = pdu.write(values) if values else b"" if pdu.bare and status else pdu.unfilled
         size = self.header_size + len(body)
         if size > self.most:
             raise Malformed(pdu.name, size, f"must be at most {self.most} bytes")

@@ -287,8 +287,7 @@ def _receipt_text(packet: Packet) -> str:
 
 
 def _identifier(packet: Packet, receipt: Mapping[str, str]) -> bytes:
-    told = packet.tlv(RECEIPTED_ID)
-    if told is not None:
+    if packet.values.tlvs and (told := packet.tlv(RECEIPTED_ID)) is not None:
         return told.partition(b"\0")[0]
     return receipt.get("id", "").encode("latin-1", "replace")
 
@@ -298,12 +297,14 @@ def _report(packet: Packet, *, is_interim: bool) -> CarrierReport:
     identifier = _identifier(packet, receipt)
     if not identifier:
         raise Malformed("deliver_sm receipt", _body(packet), "has no id")
-    told = dict(reversed(packet.values.tlvs))  # of one told twice, the first counts
-    state, network, number = told.get(STATE), told.get(NETWORK_ERROR), told.get(SAR_NUMBER)
-    stat = receipt.get("stat") or (STATES.get(state[0], str(state[0])) if state else "")
-    err = receipt.get("err", "")
-    if not err and network is not None and len(network) == 3:
-        err = str(int.from_bytes(network[1:], "big"))
+    stat, err, number = receipt.get("stat", ""), receipt.get("err", ""), None
+    if tlvs := packet.values.tlvs:
+        told = dict(reversed(tlvs))  # of one told twice, the first counts
+        state, network, number = told.get(STATE), told.get(NETWORK_ERROR), told.get(SAR_NUMBER)
+        if not stat and state:
+            stat = STATES.get(state[0], str(state[0]))
+        if not err and network is not None and len(network) == 3:
+            err = str(int.from_bytes(network[1:], "big"))
     return CarrierReport(
         message_id=identifier,
         stat=stat,
@@ -343,6 +344,7 @@ def _sar(packet: Packet) -> Piece | None:
 
 # --- sides of a session ----------------------------------------------------------------------------------------------
 
+_TAKEN: Final = Reply({})
 _CODINGS: Final = {
     Alphabet.GSM7: 0,
     Alphabet.GSM7_PACKED: 0,
@@ -467,8 +469,7 @@ class Client:
         return read_deliver(packet, default=self._default, knows=self._knows)
 
     def reply(self, packet: Packet, code: int, message_id: bytes | None) -> Reply:
-        # On an error there is no body.
-        return Reply({} if code else {"message_id": b""}, code)
+        return _TAKEN if not code else Reply({}, code)
 
     def trouble(self, header: Header, trouble: Trouble) -> bytes | None:
         return _trouble(header, trouble)
