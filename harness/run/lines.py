@@ -296,7 +296,7 @@ class _Attempt:
                 requests=0,
                 tries=self.tries,
             )
-        return replace(self.last, tries=self.tries)
+        return self.last if self.last.tries == self.tries else replace(self.last, tries=self.tries)
 
     def recording(self) -> bytes:
         """The exchanges as JSON, redacted as a whole, so that nothing in them is forgotten."""
@@ -329,17 +329,24 @@ def _translated(error: httpx.HTTPError) -> VendorTrouble:
     return NoAnswer(detail)
 
 
+# Of httpx's headers `items()` is one pass; asking for each by its name is one pass a header.
+
+
 def _recorded(request: httpx.Request, reply: httpx.Response | None, error: VendorTrouble | None) -> dict[str, Any]:
     noted: dict[str, Any] = {
         "request": {
             "method": request.method,
             "url": str(request.url),
-            "headers": dict(request.headers),
+            "headers": dict(request.headers.items()),
             "body": _body(request.content),
         }
     }
     if reply is not None:
-        noted["reply"] = {"status": reply.status_code, "headers": dict(reply.headers), "body": _body(reply.content)}
+        noted["reply"] = {
+            "status": reply.status_code,
+            "headers": dict(reply.headers.items()),
+            "body": _body(reply.content),
+        }
     if error is not None:
         noted["trouble"] = {"kind": error.kind, "detail": error.detail}
         if isinstance(error, Unintelligible) and error.body:

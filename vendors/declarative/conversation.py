@@ -416,7 +416,7 @@ class _Told:
             if reply.status_code == 429:
                 raise Throttled("HTTP 429", code="429") from None
             raise
-        return {"reply": body, "status": reply.status_code, "headers": dict(reply.headers)}
+        return {"reply": body, "status": reply.status_code, "headers": dict(reply.headers.items())}
 
     def _is_yes(self, hears: Hears, scope: Scope, reply: httpx.Response) -> bool:
         for about_us, trouble in ((hears.unauthorised, Unauthorised), (hears.throttled, Throttled)):
