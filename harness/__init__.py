@@ -24,6 +24,7 @@ READING_ORDER = (
     "matching",
     "ledger",
     "ledger.sqlite",
+    "forgetting",
     "run.board",
     "run.plan",
     "run.wire",

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from harness.bundle import verify_bundle, write_bundle
 from harness.capabilities import Capability, Manifest, Mapped, ReadsPushes, capabilities_of
 from harness.clock import RealClock, monotonic
 from harness.codec import to_plain
-from harness.config import Evaluation, load_evaluation
+from harness.config import Evaluation, load_evaluation, span
 from harness.content import faults_of, shipped_texts
 from harness.desk import (
     CHANGE_SOMETHING,
@@ -50,6 +50,7 @@ from harness.domain import BEIJING
 from harness.early import early_rule
 from harness.errors import Complaint, ConfigError, HarnessError, LedgerError
 from harness.facts import RunEnded
+from harness.forgetting import Expired, forget_expired
 from harness.history import History, Kept, month_of, write_whole
 from harness.judge import compare as comparing
 from harness.judge.criteria import parse_gates, read_criteria
@@ -255,9 +256,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("case", help="a case's id, as the report names it")
     of_run(show)
     show.add_argument("--json", action="store_true")
-    forget = verb("forget", _forget, "delete a person's number from a run; no fact changes")
-    forget.add_argument("recipient", help="the recipient's id")
+    forget = verb("forget", _forget, "delete a person's number from a run, or all whose time is over; no fact changes")
+    forget.add_argument("recipient", nargs="?", help="the recipient's id")
     of_run(forget)
+    forget.add_argument("--expired", action="store_true", help="from all live runs: numbers kept longer than allowed")
+    forget.add_argument("--keep", metavar="TIME", help="with --expired: keep none longer, such as  90 days")
+    forget.add_argument("--out", type=Path, default=RUNS, help="with --expired: folder of runs (runs)")
     sandbox = verb("sandbox", _sandbox, "open the simulated vendors on local ports, and write an evaluation for them")
     sandbox.add_argument("folder", type=Path, nargs="?", default=Path("smsbench-sandbox"))
     sandbox.add_argument("--world", type=Path, help="a world's truth (default: the demo's)")
@@ -568,6 +572,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(complaints)
     progress = Progress(sys.stderr, monotonic, words)
     out: Path = options.out
+    _forget_expired(evaluation, out, words)
     if in_memory(evaluation):
         if options.resume is not None:
             way_out = "Run it again (the same seed gives the same run), or use `smsbench sandbox`."
@@ -722,6 +727,7 @@ def _monthly(options: argparse.Namespace) -> int:
     if complaints := list(_later_complaints(evaluation)):
         raise ConfigError(complaints)
     history, clock, out = History(options.history), RealClock(), options.out
+    _forget_expired(evaluation, out, words)
     sandbox = in_memory(evaluation)
     month = month_of(sandbox_begins(evaluation) if sandbox else evaluation.begins or clock.now())
     standing = standing_of(out, evaluation.name, month)
@@ -916,13 +922,41 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    words = Words(options.language or "zh-CN")
+    if options.expired:
+        if options.recipient is not None:
+            raise wrong(options.recipient, "stands beside --expired", "Name a recipient, or give --expired.")
+        try:
+            keep = span(options.keep) if options.keep is not None else None
+        except ValueError as error:
+            raise wrong("--keep", str(error), "Write it like  90 days.") from error
+        done = forget_expired(options.out, RealClock().now(), at_most=keep)
+        for line in _expired_lines(done, words):
+            print(line)
+        return CHANGE_SOMETHING if any(one.trouble for one in done) else FINE
+    if options.recipient is None:
+        raise wrong("forget", "names nobody", "Name a recipient, or give --expired.")
     folder = run_folder(options.run)
     ledger = SqliteLedger(folder / "ledger.db", exclusive=True)
     gone = ledger.forget(options.recipient)
     asyncio.run(ledger.close())
-    words = Words(options.language or "zh-CN")
     print(words("cli.forget.done" if gone else "cli.forget.unknown", recipient=options.recipient))
     return FINE if gone else CHANGE_SOMETHING
+
+
+def _expired_lines(done: Iterable[Expired], words: Words) -> Iterator[str]:
+    for one in done:
+        if one.trouble is not None:
+            yield words("cli.forget.trouble", run=one.run, trouble=one.trouble)
+        else:
+            yield words("cli.forget.expired", run=one.run, n=len(one.recipients))
+
+
+def _forget_expired(evaluation: Evaluation, out: Path, words: Words) -> None:
+    """Before a run: what earlier ones may not keep any longer."""
+    if evaluation.mode == "live":
+        for line in _expired_lines(forget_expired(out, RealClock().now(), at_most=evaluation.keep_numbers), words):
+            _aside(line)
 
 
 def _sandbox(options: argparse.Namespace) -> int:

@@ -44,6 +44,7 @@ SCENARIOS: Final = (
 )
 LANGUAGES: Final = ("zh-CN", "en")
 APPS: Final = ("smsforwarder", "smsgate", "json")
+KEEP_NUMBERS: Final = timedelta(days=180)
 ROBOTS: Final = ("wecom", "dingtalk", "feishu", "webhook")
 
 
@@ -152,6 +153,7 @@ class Evaluation:
     report_horizon: timedelta
     silence: timedelta
     pull_every: timedelta
+    keep_numbers: timedelta  # after the last message to a number; then it is deleted from a live run's ledger
     inbox: Inbox
     robots: tuple[Robot, ...]
     criteria: Located | None  # None: the standard ones
@@ -181,6 +183,7 @@ class Evaluation:
             "message_limit": self.message_limit,
             "caps_per_day": self.caps.per_day,
             "stop": self.stop,
+            "keep_numbers_seconds": self.keep_numbers.total_seconds(),
             "setups": {label: one.setup() for label, one in self.vendors.items()},
         }
 
@@ -416,6 +419,7 @@ class _Loader:
             report_horizon=top.parsed("report_horizon", span, timedelta(hours=1)),
             silence=top.parsed("silence", span, timedelta(minutes=4)),
             pull_every=top.parsed("pull_every", span, timedelta(seconds=30)),
+            keep_numbers=top.parsed("keep_numbers", span, KEEP_NUMBERS, "Write it like  180 days."),
             inbox=self._inbox(top.section("inbox")),
             robots=self._robots(top.section("notify")),
             criteria=self._criteria(top),
