@@ -123,6 +123,23 @@ class Hours:
     end: time
 
 
+CAMPAIGN_WINDOWS: Final = (
+    ("workday_morning", range(5), time(10), time(11, 30)),
+    ("friday_afternoon", (4,), time(16), time(17, 30)),
+)
+"""When marketing is mostly sent: name, days of the week (Monday 0), and times of day in Beijing, [begin, end)."""
+
+
+def campaign_window(moment: datetime) -> str | None:
+    """The name of the campaign window that an instant lies in."""
+    local = moment.astimezone(BEIJING)
+    clock = local.time()
+    for name, days, begin, end in CAMPAIGN_WINDOWS:
+        if local.weekday() in days and begin <= clock < end:
+            return name
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
     """An amount with its currency (ISO 4217)."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from harness.capabilities import Capability
-from harness.domain import Case, Purpose, Recipient
+from harness.domain import Case, Purpose, Recipient, campaign_window
 from harness.run.board import Board, Brief, Step
 from scenarios.timetable import (
     MARKETING_PER_MONTH,
@@ -21,7 +21,6 @@ from scenarios.timetable import (
     by_carrier,
     deal,
     handsets,
-    in_campaign,
     in_random_turns,
     marketing_allowed,
     moments,
@@ -133,7 +132,7 @@ def _marketing(
     if not phone.tester and messages > MARKETING_PER_MONTH:
         return set()
     chosen: set[datetime] = set()
-    for start in sorted(starts, key=lambda start: (not in_campaign(start), chance.random())):
+    for start in sorted(starts, key=lambda start: (campaign_window(start) is None, chance.random())):
         if len(chosen) < share and marketing_allowed(phone, messages, start, chosen):
             chosen.add(start)
     return chosen

@@ -27,9 +27,6 @@ PER_PHONE_PER_DAY: Final = 8  # of one vendor: platforms cap one number at about
 MONTH: Final = timedelta(days=30)
 MARKETING_PER_MONTH: Final = 2  # of all vendors together, to a person who is no tester
 
-# Working days 10:00–11:30 and Friday 16:00–17:30, Beijing; the plan slices by the same.
-CAMPAIGNS: Final = ((range(5), time(10), time(11, 30)), ((4,), time(16), time(17, 30)))
-
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|min|minutes?|h|hours?|d|days?|weeks?)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -201,12 +198,6 @@ def visit(
 
 
 # --- marketing --------------------------------------------------------------------------------------------------------
-
-
-def in_campaign(moment: datetime) -> bool:
-    """Whether an instant lies in a campaign window."""
-    local = moment.astimezone(BEIJING)
-    return any(local.weekday() in days and begin <= local.time() < end for days, begin, end in CAMPAIGNS)
 
 
 def marketing_allowed(recipient: Recipient, messages: int, moment: datetime, others: Iterable[datetime]) -> bool:

@@ -20,15 +20,21 @@ from harness.clock import Chance
 from harness.codec import canonical_json, to_plain
 from harness.config import Evaluation, duration
 from harness.content import TOKEN_VARIABLE, SampleText, shipped_texts
-from harness.domain import BEIJING, Case, Draft, Hours, Money, Purpose, Recipient, RecipientKind, ReviewDraft
+from harness.domain import (
+    BEIJING,
+    Case,
+    Draft,
+    Hours,
+    Money,
+    Purpose,
+    Recipient,
+    RecipientKind,
+    ReviewDraft,
+    campaign_window,
+)
 from harness.errors import Complaint, ConfigError
 from harness.facts import CaseSkipped
 from harness.run.board import Contestant, Scenario
-
-CAMPAIGN_WINDOWS = (  # working days 10:00–11:30 and Friday 16:00–17:30, Beijing
-    ("workday_morning", range(5), "10:00", "11:30"),
-    ("friday_afternoon", (4,), "16:00", "17:30"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +97,6 @@ def looks_of(cases: Iterable[Case], horizon: timedelta) -> Looks | None:
 def hour_band(moment: datetime) -> str:
     """The hour of day in Beijing: "09"."""
     return f"{moment.astimezone(BEIJING).hour:02d}"
-
-
-def campaign_window(moment: datetime) -> str | None:
-    local = moment.astimezone(BEIJING)
-    clock = f"{local:%H:%M}"
-    for name, days, begin, end in CAMPAIGN_WINDOWS:
-        if local.weekday() in days and begin <= clock < end:
-            return name
-    return None
 
 
 @dataclass(slots=True)

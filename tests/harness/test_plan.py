@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from harness import registry
 from harness.capabilities import Account, Capability, NotOffered, Tools
 from harness.config import Evaluation, load_evaluation
-from harness.domain import BEIJING, Hours, Money, Purpose
+from harness.domain import BEIJING, Hours, Money, Purpose, campaign_window
 from harness.errors import ConfigError
-from harness.run.plan import Briefing, Plan, campaign_window, hour_band, make_plan, next_allowed
+from harness.run.plan import Briefing, Plan, hour_band, make_plan, next_allowed
 from tests.harness.given import ENVIRONMENT, EVALUATION, NOW, evaluation, write
 
 BEGINS = NOW.replace(hour=1)

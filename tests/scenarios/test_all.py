@@ -35,7 +35,6 @@ from harness.facts import (
     Undecided,
 )
 from harness.run.board import Asked, Board, Contestant, Sent
-from harness.run.plan import CAMPAIGN_WINDOWS
 from scenarios import timetable
 from tests.scenarios.driving import DECISION, KIND, REFUSED, SILENT, Drive, World, check_step
 from tests.scenarios.evaluation import BEGINS, IDS, cases_of, contestant, evaluation, gaps_per_phone, in_hours
@@ -66,11 +65,6 @@ def test_a_scenario_imports_nouns_and_the_board_only():
             for module in found:
                 if module.split(".")[0] in ("harness", "scenarios", "vendors", "reports", "tests"):
                     assert module.startswith(MAY_IMPORT), (path.name, module)
-
-
-def test_campaign_windows_are_those_the_plan_slices_by():
-    ours = [(list(days), f"{begin:%H:%M}", f"{end:%H:%M}") for days, begin, end in timetable.CAMPAIGNS]
-    assert ours == [(list(days), begin, end) for _, days, begin, end in CAMPAIGN_WINDOWS]
 
 
 # --- plans ----------------------------------------------------------------------------------------------------------
