@@ -22,7 +22,7 @@ from harness.domain import Estimate, Scope
 from harness.judge import decisions, stats
 from tests import calibration_months as later
 from tests import calibration_world as world
-from tests.calibration_rows import Row, certain, covers, may_write, rows_of_share, seed_of_all
+from tests.calibration_rows import Row, certain, covers, may_write, rows_of_share, seed_of_all, unmet
 
 SEED = seed_of_all(20_260_101)
 WRITTEN_TO = Path(__file__).parents[1] / "docs" / "calibration.md"
@@ -186,7 +186,7 @@ def c8(runs: int, rng: np.random.Generator) -> Iterator[Row]:
 
 def c9(runs: int, rng: np.random.Generator) -> Iterator[Row]:
     """A percentile that is never reached is no number."""
-    sent = world.latencies(rng, max(20, runs // 20), handsets=10, each=30, cut=0.0)
+    sent = world.latencies(rng, max(20, runs // 2), handsets=10, each=30, cut=0.0)
     block = np.tile(np.arange(30), 10) % 8
     values, limits, calm = [], [], []
     for t, e in zip(sent.time, sent.event, strict=True):
@@ -198,7 +198,7 @@ def c9(runs: int, rng: np.random.Generator) -> Iterator[Row]:
         limits.append(ninety.high is None)
         calm.append(isinstance(without, Estimate))
     yield rows_of_share("C9", "p97 of all sent, 7 % never arrive: not reached", np.array(values), ">=", 0.99)
-    yield rows_of_share("C9", "upper limit of p90: not reached", np.array(limits), ">=", 0.90)
+    yield rows_of_share("C9", "upper limit of p90, which 93 % reach: not reached", np.array(limits), ">=", 0.80)
     yield certain("C9", "a cell without explicit failure has an answer", all(calm))
 
 
@@ -577,7 +577,7 @@ def main() -> None:
         WRITTEN_TO.parent.mkdir(exist_ok=True)
         _, mark, pipe = WRITTEN_TO.read_text("utf-8").partition("\n<!-- pipe -->") if WRITTEN_TO.exists() else ("",) * 3
         WRITTEN_TO.write_text(PREFACE + table(rows) + mark + pipe, encoding="utf-8")
-    if failed := [row for row in rows if not row.ok]:
+    if failed := unmet(rows):
         raise SystemExit(f"{len(failed)} of {len(rows)} goals are not met")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -52,6 +53,11 @@ class Row:
             case "<":
                 return self.measured < self.bound + slack
         raise ValueError(f"no such relation: {self.relation!r}")
+
+
+def unmet(rows: Iterable[Row]) -> list[Row]:
+    """Rows that miss their bound. Other worlds than the usual ones may do so by chance: by two standard errors."""
+    return [row for row in rows if not row.holds(0 if may_write() else 2)]
 
 
 def rows_of_share(goal: str, setting: str, hits: np.ndarray, relation: str, bound: float) -> Row:

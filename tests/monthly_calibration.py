@@ -25,7 +25,7 @@ from harness.judge.criteria import By, measures, take, views
 from harness.judge.journeys import Evidence
 from harness.judge.result import Basis, Finding, Result
 from tests.calibration import WRITTEN_TO, table
-from tests.calibration_rows import Row, may_write, rows_of_share, seed_of_all
+from tests.calibration_rows import Row, may_write, rows_of_share, seed_of_all, unmet
 from tests.simulation import twin
 from tests.simulation.twin import Course, Size
 from vendors.sandbox.months import EPOCH, FIRST, begins_of_month
@@ -346,7 +346,7 @@ def main() -> None:
     print(section)
     if asked.write and may_write():
         write(section)
-    if failed := [row for row in rows if not row.ok]:
+    if failed := unmet(rows):
         raise SystemExit(f"{len(failed)} goals are not met")
 
 

@@ -32,7 +32,7 @@ from harness.judge.result import Finding, Result
 from harness.ledger.sqlite import SqliteLedger
 from harness.run.play import play_in_memory, virtual_epoch
 from tests.calibration import WRITTEN_TO, Row, rows_of_share, table
-from tests.calibration_rows import may_write, seed_of_all
+from tests.calibration_rows import may_write, seed_of_all, unmet
 from vendors.sandbox.reviewers import decided_at
 from vendors.sandbox.starter import write_files
 from vendors.sandbox.truth import Honesty, VendorTruth, read_truth
@@ -489,7 +489,7 @@ def main() -> None:
     print(f"CPU seconds a world: mean {np.mean(seconds):.1f}, most {max(seconds):.1f}; {perf_counter() - begun:.0f} s")
     if asked.write and may_write():
         write(section)
-    if failed := [row for row in rows(found) if not row.ok]:
+    if failed := unmet(rows(found)):
         raise SystemExit(f"{len(failed)} goals are not met")
 
 
