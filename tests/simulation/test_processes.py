@@ -221,11 +221,45 @@ def test_a_second_process_is_refused_and_an_interrupted_run_can_be_resumed(tmp_p
         # News may still reach the inbox while it closes: the end is told once, not necessarily last.
         ends = [fact.body for fact in broken_off.facts if isinstance(fact.body, RunEnded)]
         assert ends == [RunEnded(because="interrupted")]
+        late = receive_a_control_sms(stage)
+        assert "heartbeat_received" in late and "send_intended" not in late
+        assert len(stage.world.sendings) == sent
         code, _, err = end(stage.begin("--resume", "--no-report"))
         assert code == desk.FINE, err
         history = stage.history()
     check(history)
     assert history.ended and len(history.sendings) > sent
+
+
+def receive_a_control_sms(stage: Sandbox) -> list[str]:
+    """Let a phone forward an SMS that is not ours while only `smsbench receive` is there; the kinds of facts it took in.
+
+    Of such an SMS a sign of life is kept, and no text.
+    """
+    before = len(stage.history().facts)
+
+    def kinds() -> list[str]:
+        return [fact.body.kind for fact in list(stage.history().facts)[before:]]
+
+    receiving = stage.begin("--run", stage.run_folder.name, verb="receive")
+    host, port = stage.serving.world.inbox_url.removeprefix("http://").split(":")
+    wait_for(lambda: is_open(host, int(port)), receiving)
+    number = next(iter(person.number for person in stage.world.people.values() if person.phone))
+
+    async def comes() -> None:
+        stage.world.control_sms(number, "您的本月账单已出。")
+
+    stage._do(comes())
+    wait_for(lambda: "heartbeat_received" in kinds(), receiving)
+    receiving.send_signal(signal.SIGINT)
+    code, _, err = end(receiving)
+    assert code == desk.FINE and "Traceback" not in err
+    return kinds()
+
+
+def is_open(host: str, port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex((host, port)) == 0
 
 
 def test_two_hundred_messages_over_real_sockets_tell_what_a_run_in_memory_tells(tmp_path):
