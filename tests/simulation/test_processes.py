@@ -232,7 +232,7 @@ def test_a_second_process_is_refused_and_an_interrupted_run_can_be_resumed(tmp_p
 
 
 def receive_a_control_sms(stage: Sandbox) -> list[str]:
-    """Let a phone forward an SMS that is not ours while only `smsbench receive` is there; the kinds of facts it took in.
+    """Let a phone forward an SMS that is not ours while only `smsbench receive` is there; kinds of facts it took in.
 
     Of such an SMS a sign of life is kept, and no text.
     """
