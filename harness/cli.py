@@ -462,7 +462,8 @@ def _texts(options: argparse.Namespace) -> int:
         print_json([to_plain(one) for one in samples])
         return FINE
     for one in samples:
-        print(f"{one.id}  [{words.name('purpose', one.purpose)}] {one.fault or one.kind}\n  {one.text}")
+        kind = words.name("fault", one.fault) if one.fault else words.name("text_kind", one.kind)
+        print(f"{one.id}  [{words.name('purpose', one.purpose)}] {kind}\n  {one.text}")
     return FINE
 
 

@@ -128,3 +128,28 @@ def test_a_description_is_begun_once_and_never_written_over(tmp_path, monkeypatc
 def test_the_demo_plays_no_impossible_number_of_months(months, tmp_path, capsys):
     assert cli.main(["demo", "--months", months, "--out", str(tmp_path)]) == desk.CHANGE_SOMETHING
     assert "from 1 to 12" in capsys.readouterr().err
+
+
+def test_init_writes_files_that_check_reads_and_never_writes_over_any(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init"]) == desk.FINE
+    written = {name: (tmp_path / name).read_bytes() for name in capsys.readouterr().out.split()}
+    assert written.keys() == {"evaluation.yaml", "recipients.csv", "forwarders.yaml", "dossier.yaml"}
+    assert cli.main(["check", "--offline", "--language", "en"]) == desk.CHANGE_SOMETHING
+    told = capsys.readouterr().err
+    assert "vendors.ali-main.account.access_key" in told and "export ALI_KEY=" in told  # all of it at once
+    assert "recipients.csv, line 2: number" in told and "nothing was sent" in told
+    assert cli.main(["init"]) == desk.CHANGE_SOMETHING
+    assert "is there already" in capsys.readouterr().err
+    assert written == {name: (tmp_path / name).read_bytes() for name in written}
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh-CN", "故意：缺退订方式"), ("en", "on purpose: no opt-out")])
+def test_the_test_texts_are_listed_with_what_is_wrong_with_them_on_purpose(capsys, language, said):
+    assert cli.main(["texts", "--language", language]) == desk.FINE
+    listed = capsys.readouterr().out
+    assert said in listed and "{code}" in listed and "harmless\n" not in listed
+    assert cli.main(["texts", "--json"]) == desk.FINE
+    told = json.loads(capsys.readouterr().out)
+    assert {one["kind"] for one in told} == {"compliant", "faulty", "harmless"}
+    assert len(told) * 2 == len(listed.splitlines())
