@@ -335,7 +335,8 @@ class SqliteLedger:
         """Make facts of entries and put them into the file, many to a statement: each lets the other thread in."""
         facts: list[tuple[Any, ...]] = []
         recordings: list[tuple[Any, ...]] = []
-        known = self._known_keys({entry.dedupe for group in groups for entry, _ in group.entries if entry.dedupe})
+        keys = {entry.dedupe for group in groups for entry, _ in group.entries if entry.dedupe is not None}
+        known = self._known_keys(keys) if keys else keys
         recorded = self._recorded
         for group in groups:
             made: list[Fact | None] = []

@@ -601,7 +601,7 @@ def test_a_spare_entry_is_written_only_if_all_others_of_its_append_are_repeats(t
 @settings(max_examples=40, deadline=None)
 def test_many_entries_at_once_are_kept_as_one_after_the_other_would_be(keys, sizes):
     entries = [
-        closed(f"reason {nth}", dedupe=None if key is None else f"k{key}", recording=b"said %d" % nth)
+        closed(f"reason {nth}", dedupe=None if key is None else f"k{key}" * bool(key), recording=b"said %d" % nth)
         for nth, key in enumerate(keys)
     ]
     heads = []
