@@ -54,8 +54,8 @@ class Redactor:
 
     secrets: Iterable[str] = ()
     numbers: Iterable[str] = ()  # E.164, of the panel: masked even inside longer runs of digits
-    _words: list[str] = field(default_factory=list)
-    _shortest: int = 0
+    _blocks: re.Pattern[str] = _LONG_DIGITS
+    _pieces: dict[str, set[str]] = field(default_factory=dict)  # piece of a word → the words it is a piece of
     _known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -64,14 +64,17 @@ class Redactor:
             if len(secret) >= 4:
                 words |= {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
         self._known = frozenset(number[-11:] for number in self.numbers)
-        self._words = sorted(words, key=len, reverse=True)
-        self._shortest = len(self._words[-1]) if self._words else 0
+        # A hundred words are too many to look for each in every text. A text is cut into blocks of half the shortest
+        # word: whatever word stands in it, wherever it begins, one block lies wholly inside, and gives it away.
+        size = (min(map(len, words), default=1) + 1) // 2
+        self._blocks = re.compile(f".{{{size}}}", re.DOTALL)
+        for word in words:
+            for at in range(size):
+                self._pieces.setdefault(word[at : at + size], set()).add(word)
 
     def text(self, text: str) -> str:
-        for word in (
-            self._words if len(text) >= self._shortest else ()
-        ):  # a plain search for each is ten times faster than one pattern of them all
-            if word in text:
+        if self._pieces and (found := self._pieces.keys() & self._blocks.findall(text)):
+            for word in sorted({word for piece in found for word in self._pieces[piece]}, key=_longest_first):
                 text = text.replace(word, "•••")
         if "asic " in text or "ASIC " in text:
             text = _BASIC.sub("Basic •••", text)
@@ -91,6 +94,10 @@ class Redactor:
                 digits = digits.replace(one, f"{one[:3]}******{one[-2:]}")
                 break
         return digits
+
+
+def _longest_first(word: str) -> tuple[int, str]:
+    return -len(word), word
 
 
 class Limiter:

@@ -492,6 +492,19 @@ def test_a_secret_never_gets_through(secret, around):
         assert kept[2] == "•••"
 
 
+@given(
+    secrets=st.lists(st.text("abc/", min_size=4, max_size=9), min_size=1, max_size=6),
+    pieces=st.lists(st.one_of(st.integers(0, 5), st.text("abc/x", max_size=6)), max_size=8),
+)
+def test_of_many_secrets_every_one_is_found_wherever_it_begins(secrets, pieces):
+    text = "".join(secrets[one % len(secrets)] if isinstance(one, int) else one for one in pieces)
+    words = {spelling for one in secrets for spelling in (one, quote(one, safe=""))}
+    plain = text
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        plain = plain.replace(word, "•••")
+    assert Redactor(secrets=secrets).text(text) == plain
+
+
 def test_a_short_word_is_no_secret_worth_breaking_every_text_for():
     assert Redactor(secrets=["ab"]).text("abbey") == "abbey"
 
