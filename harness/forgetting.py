@@ -5,6 +5,7 @@ A number stands in one table of a run's ledger and nowhere else, so a run withou
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,6 +42,9 @@ def forget_expired(runs: Path, now: datetime, *, at_most: timedelta | None = Non
             gone = _forget(path, now, at_most)
         except LedgerError as error:
             done.append(Expired(run=path.parent.name, trouble=str(error)))
+            continue
+        except (sqlite3.Error, ValueError) as error:  # its words may quote what it could not read: a number
+            done.append(Expired(run=path.parent.name, trouble=f"cannot be read ({type(error).__name__})"))
             continue
         if gone:
             done.append(Expired(run=path.parent.name, recipients=gone))

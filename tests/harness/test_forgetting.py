@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,16 @@ def test_a_ledger_that_is_damaged_or_in_use_is_told_and_hides_no_other(tmp_path)
         ("r0", True, 0), ("r1", True, 0), ("r2", False, 3)
     ]  # fmt: skip
     assert len(left(used)) == 3 and left(free) == set()
+
+
+def test_a_row_that_cannot_be_read_is_told_without_its_number_and_stops_nothing(tmp_path):
+    torn, free = run(tmp_path, "r1"), run(tmp_path, "r2")
+    with closing(sqlite3.connect(torn / "ledger.db")) as db:
+        db.execute("UPDATE recipients SET body = '{\"number\": \"+8613800001234\"}' WHERE id = 'p1'")
+        db.commit()
+    one, other = forget_expired(tmp_path, later(days=400))
+    assert one.trouble is not None and "0000" not in one.trouble and not one.recipients
+    assert len(other.recipients) == 3 and left(free) == set()
 
 
 @given(
