@@ -5,7 +5,6 @@ A number stands in one table of a run's ledger and nowhere else, so a run withou
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from pathlib import Path
 from harness.config import KEEP_NUMBERS
 from harness.errors import LedgerError
 from harness.facts import CasePlanned, RunBegan, RunEnded, SendIntended
-from harness.ledger.sqlite import SqliteLedger
+from harness.ledger.sqlite import UNREADABLE, SqliteLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def forget_expired(runs: Path, now: datetime, *, at_most: timedelta | None = Non
         except LedgerError as error:
             done.append(Expired(run=path.parent.name, trouble=str(error)))
             continue
-        except (sqlite3.Error, ValueError) as error:  # its words may quote what it could not read: a number
+        except UNREADABLE as error:  # its words may quote what it could not read: a number
             done.append(Expired(run=path.parent.name, trouble=f"cannot be read ({type(error).__name__})"))
             continue
         if gone:

@@ -35,6 +35,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _BRACKETS: Final = (b"{", b"[")
 _quoted: Final = json.encoder.encode_basestring
+UNREADABLE: Final = (sqlite3.Error, ValueError, TypeError)
+"""What reading a row raises that was changed or is damaged. Its words may quote the row."""
 GENESIS: Final = hashlib.sha256(b"smsbench ledger 1").digest()
 
 _MIGRATIONS: Final[Sequence[tuple[str, str]]] = (
@@ -504,7 +506,7 @@ class SqliteLedger:
                     raise LedgerError(f"{self.path}: fact {seq} says {kind} and holds something else.")
             for (evidence,) in self._reader.execute("SELECT DISTINCT evidence FROM facts WHERE evidence IS NOT NULL"):
                 self.recording(evidence)
-        except (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise LedgerError(f"{self.path}: cannot be read ({error}): it was changed or is damaged.") from error
         return Head(seq=expected, digest=digest.hex())
 
